@@ -1,0 +1,134 @@
+"""The JSON API.
+
+It uses the session of the log-in page. Writing calls carry the CSRF token, which
+``GET /api/session`` tells, in the header ``X-CSRF-Token``; bodies are ``application/json``.
+
+===========================================  ====================================================
+GET    /api/session                          ``{"login", "csrf_token"}``
+GET    /api/customers?q=&page=               ``{"customers", "page", "pages", "total"}``
+POST   /api/customers                        201 with the customer
+GET    /api/customers/<id>                   the customer
+PUT    /api/customers/<id>                   the customer with its fields replaced
+DELETE /api/customers/<id>                   204; visits and photo go with it
+GET    /api/customers/<id>/visits            ``{"visits"}``, the latest first
+POST   /api/customers/<id>/visits            201 with the visit
+===========================================  ====================================================
+
+A customer has ``name`` (required), ``email``, ``phone``, ``company``, ``notes``, and, when read,
+``id``, ``photo`` (a path or null; photos are set with the form), ``created_at`` and
+``updated_at``. A visit has ``date`` (YYYY-MM-DD), ``who`` (required), ``note``, and, when read,
+``id``. An omitted optional field becomes empty.
+
+Errors are ``{"error": sentence}``: 400 (malformed, CSRF token), 401 (no session), 404, 405, 413,
+422 (with ``"fields"``: sentences by field), 500, 503.
+"""
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, g, jsonify, request, url_for
+
+from application import customers, visits
+from application.database import current_database
+from application.photos import current_uploads
+from application.security import csrf_token
+from application.validation import Invalid, customer_fields, search_arguments, visit_fields
+
+pages = Blueprint("api", __name__, url_prefix="/api")
+
+Answer = Response | tuple[Response, int] | tuple[str, int]
+
+
+def _customer(row: dict[str, Any]) -> dict[str, Any]:
+    fields = ("id", "name", "email", "phone", "company", "notes")
+    photo = url_for("photos.show", name=row["photo"]) if row["photo"] else None
+    times = {name: row[name].isoformat() for name in ("created_at", "updated_at")}
+    return {name: row[name] for name in fields} | {"photo": photo} | times
+
+
+def _visit(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "date": row["visited_on"].isoformat(),
+        "note": row["note"],
+        "who": row["who"],
+    }
+
+
+def _body() -> dict[str, Any]:
+    body = request.get_json()
+    if not isinstance(body, dict):
+        abort(400, "The body has to be a JSON object.")
+    return body
+
+
+@pages.errorhandler(Invalid)
+def invalid(error: Invalid) -> Answer:
+    """Answer fields that are not acceptable."""
+    return jsonify(error="Some fields are not acceptable.", fields=error.errors), 422
+
+
+@pages.get("/session")
+def session_information() -> Answer:
+    """Tell who is logged in and the CSRF token for writing calls."""
+    return jsonify(login=g.user["login"], csrf_token=csrf_token())
+
+
+@pages.get("/customers")
+def index() -> Answer:
+    """List or search the customers."""
+    page = customers.search(current_database(), *search_arguments(request.args))
+    return jsonify(
+        customers=[_customer(row) for row in page.rows],
+        page=page.number,
+        pages=page.pages,
+        total=page.total,
+    )
+
+
+@pages.post("/customers")
+def create() -> Answer:
+    """Add a customer."""
+    fields = customer_fields(_body())
+    customer_id = customers.create(current_database(), current_uploads(), fields, None)
+    response = show(customer_id)
+    response.headers["Location"] = url_for(".show", customer_id=customer_id)
+    return response, 201
+
+
+@pages.get("/customers/<id:customer_id>")
+def show(customer_id: int) -> Response:
+    """Answer one customer."""
+    return jsonify(_customer(customers.find(current_database(), customer_id) or abort(404)))
+
+
+@pages.put("/customers/<id:customer_id>")
+def update(customer_id: int) -> Answer:
+    """Replace the fields of a customer; the photo stays."""
+    fields = customer_fields(_body())
+    if not customers.update(current_database(), current_uploads(), customer_id, fields):
+        abort(404)
+    return show(customer_id)
+
+
+@pages.delete("/customers/<id:customer_id>")
+def delete(customer_id: int) -> Answer:
+    """Remove a customer."""
+    if not customers.delete(current_database(), current_uploads(), customer_id):
+        abort(404)
+    return "", 204
+
+
+@pages.get("/customers/<id:customer_id>/visits")
+def visit_index(customer_id: int) -> Answer:
+    """List the visits of a customer."""
+    if customers.find(current_database(), customer_id) is None:
+        abort(404)
+    rows = visits.of_customer(current_database(), customer_id)
+    return jsonify(visits=[_visit(row) for row in rows])
+
+
+@pages.post("/customers/<id:customer_id>/visits")
+def visit_create(customer_id: int) -> Answer:
+    """Add a visit to a customer."""
+    row = visits.create(current_database(), customer_id, visit_fields(_body()))
+    return jsonify(_visit(row or abort(404))), 201

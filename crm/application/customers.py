@@ -1,0 +1,153 @@
+"""Customers: reading, searching and changing them in the database."""
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from application import photos
+from application.database import Database
+from application.photos import Photo, Uploads
+from application.validation import CustomerFields
+
+PAGE_SIZE = 20
+Row = dict[str, Any]
+
+_MATCHES = (
+    "(name ILIKE %(pattern)s OR email ILIKE %(pattern)s"
+    " OR phone ILIKE %(pattern)s OR company ILIKE %(pattern)s)"
+)
+
+
+class Keep(Enum):
+    """What an edit does with the photo when it brings no new one."""
+
+    PHOTO = "keep"
+    NOTHING = "remove"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list of customers."""
+
+    rows: list[Row]
+    number: int
+    pages: int
+    total: int
+
+
+def _pattern(query: str) -> str:
+    for special in ("\\", "%", "_"):
+        query = query.replace(special, "\\" + special)
+    return f"%{query}%"
+
+
+def search(database: Database, query: str, number: int) -> Page:
+    """Return a page of the customers that contain the query; beyond the end, the last page."""
+    with database.transaction() as cursor:
+        parameters: dict[str, Any] = {"pattern": _pattern(query), "size": PAGE_SIZE}
+        cursor.execute(f"SELECT count(*) AS total FROM customers WHERE {_MATCHES}", parameters)
+        total = cursor.fetchone()["total"]
+        pages = max(1, -(-total // PAGE_SIZE))
+        number = min(number, pages)
+        cursor.execute(
+            "SELECT *, (SELECT max(visited_on) FROM visits WHERE customer_id = customers.id)"
+            f" AS last_visit FROM customers WHERE {_MATCHES}"
+            " ORDER BY lower(name), id LIMIT %(size)s OFFSET %(offset)s",
+            parameters | {"offset": (number - 1) * PAGE_SIZE},
+        )
+        return Page(rows=cursor.fetchall(), number=number, pages=pages, total=total)
+
+
+def find(database: Database, customer_id: int) -> Row | None:
+    """Return a customer, or None when there is no such customer."""
+    with database.transaction() as cursor:
+        cursor.execute("SELECT * FROM customers WHERE id = %s", (customer_id,))
+        return cursor.fetchone()
+
+
+def create(
+    database: Database, uploads: Uploads, fields: CustomerFields, photo: Photo | None
+) -> int:
+    """Add a customer and return the number it got.
+
+    Raises UploadsUnavailable or DatabaseUnavailable, and then nothing was added.
+    """
+    try:
+        with database.transaction() as cursor:
+            if photo is not None:
+                photos.lock(cursor, photo.name)
+                uploads.write(photo)
+            cursor.execute(
+                "INSERT INTO customers (name, email, phone, company, notes, photo) VALUES"
+                " (%(name)s, %(email)s, %(phone)s, %(company)s, %(notes)s, %(photo)s)"
+                " RETURNING id",
+                asdict(fields) | {"photo": photo.name if photo else None},
+            )
+            return cursor.fetchone()["id"]
+    except Exception:
+        if photo is not None:
+            photos.discard_unused(database, uploads, photo.name)
+        raise
+
+
+def update(
+    database: Database,
+    uploads: Uploads,
+    customer_id: int,
+    fields: CustomerFields,
+    photo: Photo | Keep = Keep.PHOTO,
+) -> bool:
+    """Replace a customer's fields; return False when there is no such customer.
+
+    Raises UploadsUnavailable or DatabaseUnavailable, and then nothing was changed.
+    """
+    try:
+        with database.transaction() as cursor:
+            old = _photo_for_update(cursor, customer_id)
+            if old is None:
+                return False
+            before = after = old["photo"]
+            if isinstance(photo, Photo):
+                after = photo.name
+                photos.lock(cursor, after)
+                uploads.write(photo)
+            elif photo is Keep.NOTHING:
+                after = None
+            if before and before != after:
+                uploads.check_writable()
+            cursor.execute(
+                "UPDATE customers SET name = %(name)s, email = %(email)s, phone = %(phone)s,"
+                " company = %(company)s, notes = %(notes)s, photo = %(photo)s,"
+                " updated_at = now() WHERE id = %(id)s",
+                asdict(fields) | {"photo": after, "id": customer_id},
+            )
+    except Exception:
+        if isinstance(photo, Photo):
+            photos.discard_unused(database, uploads, photo.name)
+        raise
+    if before and before != after:
+        photos.discard_unused(database, uploads, before)
+    return True
+
+
+def delete(database: Database, uploads: Uploads, customer_id: int) -> bool:
+    """Remove a customer with visits and photo; return False when there is no such customer.
+
+    Raises UploadsUnavailable or DatabaseUnavailable, and then nothing was removed. The file goes
+    after the commit: a customer without the photo would be worse than a file without customer.
+    """
+    with database.transaction() as cursor:
+        old = _photo_for_update(cursor, customer_id)
+        if old is None:
+            return False
+        if old["photo"]:
+            uploads.check_writable()
+        cursor.execute("DELETE FROM customers WHERE id = %s", (customer_id,))
+    if old["photo"]:
+        photos.discard_unused(database, uploads, old["photo"])
+    return True
+
+
+def _photo_for_update(cursor: Any, customer_id: int) -> Row | None:
+    cursor.execute("SELECT photo FROM customers WHERE id = %s FOR UPDATE", (customer_id,))
+    return cursor.fetchone()

@@ -1,0 +1,114 @@
+"""What every request passes: the session, the CSRF token, and the headers of the answer."""
+
+import hmac
+import secrets
+
+from flask import Flask, Request, Response, abort, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
+
+from application import accounts
+from application.database import current_database
+
+# Without a session, and without a cookie: the proxy polls the first, browsers cache the second.
+SESSIONLESS = {"health.health", "static"}
+ANONYMOUS = {"accounts.root", "accounts.login"}
+WRITING = {"POST", "PUT", "PATCH", "DELETE"}
+# More than this of a refused request's body is not worth receiving.
+DRAIN_MAXIMUM = 64 * 1024 * 1024
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class SessionInterface(SecureCookieSessionInterface):
+    """Flask's signed cookie, marked Secure whenever the visitor came over TLS."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Follow the request: the same release runs behind proxies with and without TLS."""
+        return request.is_secure
+
+
+def csrf_token() -> str:
+    """Return the token of this session, made on first use."""
+    if "csrf" not in session:
+        session["csrf"] = secrets.token_urlsafe(24)
+    return session["csrf"]
+
+
+def is_api(incoming: Request) -> bool:
+    """Tell whether a request belongs to the JSON API."""
+    return incoming.path == "/api" or incoming.path.startswith("/api/")
+
+
+def _load_user() -> None:
+    g.user = None
+    if request.endpoint in SESSIONLESS or "user" not in session:
+        return
+    g.user = accounts.user_of_session(current_database(), session["user"], session["epoch"])
+    if g.user is None:
+        session.clear()
+
+
+def _require_user() -> Response | None:
+    # A request without an endpoint becomes a 404 by itself.
+    if g.user is not None or request.endpoint is None:
+        return None
+    if request.endpoint in SESSIONLESS | ANONYMOUS:
+        return None
+    if is_api(request):
+        abort(401, "Please log in.")
+    target = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("accounts.login", next=target), code=303)
+
+
+def _require_csrf_token() -> None:
+    if request.method not in WRITING or request.endpoint is None:
+        return
+    # RFC 9110, section 15.5.12. Werkzeug limits only bodies whose length is announced.
+    if request.content_length is None and "Transfer-Encoding" in request.headers:
+        abort(411, "The length of the request has to be stated.")
+    given = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
+    expected = session.get("csrf", "")
+    if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+        abort(400, "The form is too old. Please go back, reload the page and try again.")
+
+
+def _drain(response: Response) -> Response:
+    """Receive the rest of a body that nobody read.
+
+    Closing a connection with unread input resets it, and the client may lose the answer, which
+    after a photo that is too big is the very sentence that explains it (RFC 9112, section 9.6).
+    """
+    if request.method in WRITING and request.content_length:
+        stream, left = request.environ["wsgi.input"], DRAIN_MAXIMUM
+        while left > 0 and (chunk := stream.read(64 * 1024)):
+            left -= len(chunk)
+    return response
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def install(app: Flask) -> None:
+    """Make an application check every request and protect every answer."""
+    app.session_interface = SessionInterface()
+    app.before_request(_load_user)
+    app.before_request(_require_user)
+    app.before_request(_require_csrf_token)
+    app.after_request(_add_headers)
+    app.after_request(_drain)
+    app.jinja_env.globals["csrf_token"] = csrf_token

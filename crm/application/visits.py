@@ -1,0 +1,123 @@
+"""Visits of a customer: the database side and the pages."""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from application.database import Database, current_database
+from application.validation import Invalid, VisitFields, visit_fields
+
+Row = dict[str, Any]
+
+pages = Blueprint("visits", __name__, url_prefix="/customers/<id:customer_id>/visits")
+
+
+def of_customer(database: Database, customer_id: int) -> list[Row]:
+    """Return a customer's visits, the latest first."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT * FROM visits WHERE customer_id = %s ORDER BY visited_on DESC, id DESC",
+            (customer_id,),
+        )
+        return cursor.fetchall()
+
+
+def find(database: Database, customer_id: int, visit_id: int) -> Row | None:
+    """Return a visit of a customer, or None when there is no such visit."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT * FROM visits WHERE id = %s AND customer_id = %s", (visit_id, customer_id)
+        )
+        return cursor.fetchone()
+
+
+def create(database: Database, customer_id: int, fields: VisitFields) -> Row | None:
+    """Add a visit and return it; None when there is no such customer."""
+    with database.transaction() as cursor:
+        # The customer may be deleted meanwhile, so reading it first would not be enough.
+        cursor.execute("SELECT FROM customers WHERE id = %s FOR KEY SHARE", (customer_id,))
+        if cursor.rowcount == 0:
+            return None
+        cursor.execute(
+            "INSERT INTO visits (customer_id, visited_on, note, who)"
+            " VALUES (%(customer_id)s, %(visited_on)s, %(note)s, %(who)s) RETURNING *",
+            asdict(fields) | {"customer_id": customer_id},
+        )
+        return cursor.fetchone()
+
+
+def update(database: Database, customer_id: int, visit_id: int, fields: VisitFields) -> bool:
+    """Replace a visit's fields; return False when there is no such visit."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE visits SET visited_on = %(visited_on)s, note = %(note)s, who = %(who)s"
+            " WHERE id = %(id)s AND customer_id = %(customer_id)s",
+            asdict(fields) | {"id": visit_id, "customer_id": customer_id},
+        )
+        return cursor.rowcount == 1
+
+
+def delete(database: Database, customer_id: int, visit_id: int) -> bool:
+    """Remove a visit; return False when there is no such visit."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "DELETE FROM visits WHERE id = %s AND customer_id = %s", (visit_id, customer_id)
+        )
+        return cursor.rowcount == 1
+
+
+def _back(customer_id: int) -> Response:
+    return redirect(
+        url_for("customers.show", customer_id=customer_id, _anchor="visits"), code=303
+    )
+
+
+@pages.post("")
+def add(customer_id: int) -> Response | tuple[str, int]:
+    """Add a visit from the form on the customer's page."""
+    try:
+        fields = visit_fields(request.form)
+    except Invalid as invalid:
+        return _form(customer_id, None, dict(request.form), invalid.errors), 422
+    if create(current_database(), customer_id, fields) is None:
+        abort(404)
+    flash("The visit was added.")
+    return _back(customer_id)
+
+
+@pages.route("/<id:visit_id>/edit", methods=["GET", "POST"])
+def edit(customer_id: int, visit_id: int) -> Response | str | tuple[str, int]:
+    """Show the form of a visit and take it."""
+    if request.method == "GET":
+        visit = find(current_database(), customer_id, visit_id) or abort(404)
+        values = visit | {"date": visit["visited_on"].isoformat()}
+        return _form(customer_id, visit_id, values, {})
+    try:
+        fields = visit_fields(request.form)
+    except Invalid as invalid:
+        return _form(customer_id, visit_id, dict(request.form), invalid.errors), 422
+    if not update(current_database(), customer_id, visit_id, fields):
+        abort(404)
+    flash("The visit was saved.")
+    return _back(customer_id)
+
+
+@pages.post("/<id:visit_id>/delete")
+def remove(customer_id: int, visit_id: int) -> Response:
+    """Remove a visit."""
+    if not delete(current_database(), customer_id, visit_id):
+        abort(404)
+    flash("The visit was deleted.")
+    return _back(customer_id)
+
+
+def _form(customer_id: int, visit_id: int | None, values: Row, errors: dict[str, str]) -> str:
+    return render_template(
+        "visit_form.html",
+        customer_id=customer_id,
+        visit_id=visit_id,
+        values=values,
+        errors=errors,
+    )

@@ -1,0 +1,35 @@
+"""gunicorn's settings; it reads this file from the current directory by itself.
+
+The environment is checked here first, so that a mistake is one sentence and an exit status
+instead of a traceback from every worker. The command line overrides what is set here.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from application import settings  # noqa: E402 - only importable after the line above
+
+try:
+    settings.load(os.environ)
+    bind = f"0.0.0.0:{settings.port(os.environ)}"
+except settings.SettingsError as error:
+    sys.exit(f"crm: {error}")
+
+workers = 2
+threads = 4
+# A worker's heartbeat file must not lie on a disk that can stall:
+# https://docs.gunicorn.org/en/20.1.0/faq.html#how-do-i-avoid-gunicorn-excessively-blocking-in-os-fchmod
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+timeout = 30
+# SIGTERM: requests under way get this long to finish.
+graceful_timeout = 20
+keepalive = 5
+# The proxy's address is not known here. All that is believed is X-Forwarded-Proto, and all it
+# decides is the Secure attribute of the session cookie of the client who sent it.
+forwarded_allow_ips = "*"
+accesslog = None
+errorlog = "-"
+loglevel = "info"

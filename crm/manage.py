@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Administrative commands: ``manage.py migrate`` and ``manage.py seed``.
+
+Both read DATABASE_URL from the environment; ``seed`` also reads ADMIN_LOGIN and ADMIN_PASSWORD.
+The exit status is 0 on success, 1 on a failure (one sentence on standard error), 2 on misuse.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import psycopg2.errors
+
+from application import migrations, seeding, settings
+from application.database import Database, DatabaseUnavailable
+
+
+def migrate(environ: Mapping[str, str]) -> str:
+    """Apply the missing migrations and return a sentence on what was done."""
+    applied = migrations.migrate(settings.database_url(environ))
+    return f"Applied {', '.join(applied)}." if applied else "The schema is up to date."
+
+
+def seed(environ: Mapping[str, str]) -> str:
+    """Create the first administrator and samples; return a sentence on what was done."""
+    database = Database(settings.database_url(environ))
+    try:
+        login = seeding.seed(database, environ)
+    finally:
+        database.close()
+    if login is None:
+        return "There is an administrator already; nothing was changed."
+    return f"Created the administrator {login} and {len(seeding.SAMPLES)} sample customers."
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run one command and return the exit status."""
+    commands = {"migrate": migrate, "seed": seed}
+    parser = argparse.ArgumentParser(prog="manage.py", description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=commands)
+    chosen = parser.parse_args(arguments).command
+    try:
+        print(commands[chosen](environ))
+    except (settings.SettingsError, migrations.MigrationError) as error:
+        print(f"manage.py {chosen}: {error}", file=sys.stderr)
+        return 1
+    except DatabaseUnavailable as error:
+        print(f"manage.py {chosen}: The database is unavailable: {error}", file=sys.stderr)
+        return 1
+    except psycopg2.errors.UndefinedTable:
+        print(f"manage.py {chosen}: The tables are missing; run migrate first.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
