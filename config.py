@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""The scenario: what there is, where it is, and what runs on it. The one file to edit.
+
+`python3 config.py` prepares this computer, starts the lab, deploys and verifies.
+`fabfile/scenario.py` checks every entry below and says what is wrong with each.
+"""
+
+# The state of this scenario on this computer (keys, passwords) is kept in .state/NAME.
+NAME = "pfinal"
+
+# Every network of the scenario. "management" is where Fabric logs in and packages come through.
+NETWORKS = {
+    "lan1": "10.1.1.0/24",  # the Internet side: the users, and this computer
+    "lan2": "10.1.2.0/24",  # between the firewall and the load balancer
+    "lan3": "10.1.3.0/24",  # between the load balancer and the app servers
+    "lan4": "10.1.4.0/24",  # app servers, database and storage
+    "management": "10.250.0.0/24",
+}
+
+# A machine has a tier and one address on each network it is attached to. Also possible:
+#   "ssh": "user@host:port"   where Fabric logs in; default: LOGIN at the management address
+#   "key": "~/.ssh/id_ed25519"
+#   "interfaces": {"lan1": "eth0"}   names of network interfaces; default: the network's name
+#   "routes": {"10.1.0.0/16": "10.1.1.1"}   network -> gateway; the lab sets them
+MACHINES = {
+    "control": {
+        "tier": "control",
+        "lan1": "10.1.1.2",
+        "management": "10.250.0.1",
+        "routes": {"10.1.0.0/16": "10.1.1.1"},
+    },
+    "c1": {
+        "tier": "client",
+        "lan1": "10.1.1.11",
+        "management": "10.250.0.111",
+        "routes": {"10.1.0.0/16": "10.1.1.1"},
+    },
+    "c2": {
+        "tier": "client",
+        "lan1": "10.1.1.12",
+        "management": "10.250.0.112",
+        "routes": {"10.1.0.0/16": "10.1.1.1"},
+    },
+    "fw": {
+        "tier": "firewall",
+        "lan1": "10.1.1.1",
+        "lan2": "10.1.2.1",
+        "management": "10.250.0.2",
+    },
+    "lb": {
+        "tier": "balancer",
+        "lan2": "10.1.2.2",
+        "lan3": "10.1.3.1",
+        "management": "10.250.0.3",
+        "routes": {"10.1.1.0/24": "10.1.2.1"},
+    },
+    "s1": {"tier": "app", "lan3": "10.1.3.11", "lan4": "10.1.4.11", "management": "10.250.0.11"},
+    "s2": {"tier": "app", "lan3": "10.1.3.12", "lan4": "10.1.4.12", "management": "10.250.0.12"},
+    "s3": {"tier": "app", "lan3": "10.1.3.13", "lan4": "10.1.4.13", "management": "10.250.0.13"},
+    "bbdd": {"tier": "database", "lan4": "10.1.4.31", "management": "10.250.0.31"},
+    "nas1": {"tier": "storage", "lan4": "10.1.4.21", "management": "10.250.0.21"},
+    "nas2": {"tier": "storage", "lan4": "10.1.4.22", "management": "10.250.0.22"},
+    "nas3": {"tier": "storage", "lan4": "10.1.4.23", "management": "10.250.0.23"},
+}
+
+# How Fabric logs in where a machine says nothing else: an unprivileged user with `sudo -n`.
+# key and known_hosts may be left out: then ~/.ssh is used, as ssh does.
+LOGIN = {
+    "user": "deploy",
+    "port": 22,
+    "key": ".state/pfinal/id_ed25519",
+    "known_hosts": ".state/pfinal/known_hosts",
+}
+
+# The application: any twelve-factor web application. It gets DATABASE_URL, SECRET_KEY, UPLOADS
+# and PORT in its environment; each command runs in the directory of its release.
+APPLICATION = {
+    "name": "crm",
+    "source": "crm",  # a directory
+    "exclude": ["tests", "__pycache__", ".pytest_cache"],
+    "packages": ["python3-flask", "python3-psycopg2", "gunicorn"],  # of Debian
+    "build": "python3 -m compileall -q .",
+    "migrate": "python3 manage.py migrate",
+    "seed": "python3 manage.py seed",
+    "start": "gunicorn --bind 0.0.0.0:${PORT} --workers 2 --threads 4 wsgi:app",
+    "health": "/health",
+    "environment": {},  # more variables for it; no secrets
+    "memory": 400,  # MiB, at most
+}
+
+PORTS = {
+    "http": 80,  # where the load balancer answers the users
+    "app": 3000,
+    "statistics": 8404,  # HAProxy's page and metrics, on the management address only
+}
+
+# How many copies of an uploaded file the storage servers keep.
+STORAGE = {"replicas": 3, "brick": "/nas/brick"}
+
+# The lab: the machines above as LXC containers on this computer.
+LAB = {
+    "directory": "/var/lib/crm-lab",
+    "bridge_prefix": "crm-",  # bridges crm-lan1, crm-lan2, ...
+    "disk_mb": 4000,  # least free space before it starts
+    "memory_mb": 2500,  # least available memory before it starts
+}
+
+if __name__ == "__main__":
+    import pathlib
+    import subprocess
+    import sys
+
+    command = pathlib.Path(__file__).resolve().parent / "bin" / "everything"
+    sys.exit(subprocess.call([command, *sys.argv[1:]]))

@@ -1,0 +1,144 @@
+"""The scenario as typed data, read from config.py and checked as a whole.
+
+`load()` answers a `Scenario` or raises `ScenarioError` with every mistake in it, each as one
+sentence that names the entry. Standard library only: it is read before anything is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class ScenarioError(Exception):
+    """What is wrong with a scenario: `.mistakes` holds one sentence each."""
+
+    def __init__(self, source: str, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        lines = "\n".join(f"  - {sentence}" for sentence in mistakes)
+        super().__init__(f"{source} has {len(mistakes)} mistake(s), nothing was done:\n{lines}")
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to reach a machine by SSH; `key` and `known_hosts` None mean what ssh itself uses."""
+
+    host: str
+    user: str | None
+    port: int | None
+    key: Path | None
+    known_hosts: Path | None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine: its tier, its address on each network, and how Fabric logs in on it."""
+
+    name: str
+    tier: str
+    addresses: Mapping[str, IPv4Address]
+    login: Login | None  # None for the person's own computer
+    interfaces: Mapping[str, str]
+    routes: Mapping[IPv4Network, IPv4Address]
+
+    def address(self, network: str) -> str:
+        """Answer the machine's address on a network, as text."""
+        return str(self.addresses[network])
+
+    def interface(self, network: str) -> str:
+        """Answer the name of the machine's interface to a network."""
+        return self.interfaces.get(network, network)
+
+
+@dataclass(frozen=True)
+class Application:
+    """A twelve-factor application; commands are shell lines run in the release's directory."""
+
+    name: str
+    source: Path
+    packages: tuple[str, ...]
+    start: str
+    health: str
+    build: str
+    migrate: str
+    seed: str
+    memory: int  # MiB
+    exclude: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Where the lab keeps its machines on this computer, and what it needs of it."""
+
+    directory: Path
+    bridge_prefix: str
+    disk_mb: int
+    memory_mb: int
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """All that config.py says. `machines` is in the order of the file."""
+
+    name: str
+    networks: Mapping[str, IPv4Network]
+    machines: tuple[Machine, ...]
+    application: Application
+    ports: Mapping[str, int]
+    replicas: int
+    brick: str
+    lab: Lab
+    source: Path = field(default=ROOT / "config.py")
+
+    def tier(self, name: str) -> tuple[Machine, ...]:
+        """Answer the machines of a tier, in the order of config.py."""
+        return tuple(machine for machine in self.machines if machine.tier == name)
+
+    def machine(self, name: str) -> Machine:
+        """Answer the machine of that name; raises KeyError when there is none."""
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        raise KeyError(name)
+
+    @property
+    def state(self) -> Path:
+        """The directory of what this computer keeps of the scenario: keys, passwords. Not in git."""
+        return ROOT / ".state" / self.name
+
+    @property
+    def url(self) -> str:
+        """Where the users find the application."""
+        port = self.ports["http"]
+        address = self.tier("balancer")[0].address("lan2")
+        return f"http://{address}/" if port == 80 else f"http://{address}:{port}/"
+
+
+def load(path: str | Path | None = None) -> Scenario:
+    """Read and check a scenario: `path`, else the file $CRM_CONFIG names, else config.py.
+
+    Raises ScenarioError with every mistake found.
+    """
+    from fabfile.validation import scenario_from
+
+    source = Path(path or os.environ.get("CRM_CONFIG") or ROOT / "config.py").resolve()
+    try:
+        spec = importlib.util.spec_from_file_location("crm_config", source)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except FileNotFoundError:
+        raise ScenarioError(
+            str(source), ["there is no such file; name one in CRM_CONFIG"]
+        ) from None
+    except Exception as error:
+        mistake = f"it is not valid Python: {type(error).__name__}: {error}"
+        raise ScenarioError(str(source), [mistake]) from None
+    entries = {name: value for name, value in vars(module).items() if name.isupper()}
+    return scenario_from(entries, source)
