@@ -10,10 +10,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-import psycopg2.errors
-
 from application import migrations, seeding, settings
-from application.database import Database, DatabaseUnavailable
+from application.database import Database, DatabaseUnavailable, TablesMissing
 
 
 def migrate(environ: Mapping[str, str]) -> str:
@@ -48,7 +46,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except DatabaseUnavailable as error:
         print(f"manage.py {chosen}: The database is unavailable: {error}", file=sys.stderr)
         return 1
-    except psycopg2.errors.UndefinedTable:
+    except TablesMissing:
         print(f"manage.py {chosen}: The tables are missing; run migrate first.", file=sys.stderr)
         return 1
     return 0

@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from psycopg2.extras import RealDictCursor
+
 from application import photos
 from application.database import Database
 from application.photos import Photo, Uploads
@@ -148,6 +150,6 @@ def delete(database: Database, uploads: Uploads, customer_id: int) -> bool:
     return True
 
 
-def _photo_for_update(cursor: Any, customer_id: int) -> Row | None:
+def _photo_for_update(cursor: RealDictCursor, customer_id: int) -> Row | None:
     cursor.execute("SELECT photo FROM customers WHERE id = %s FOR UPDATE", (customer_id,))
     return cursor.fetchone()

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import psycopg2
 import psycopg2.errors
@@ -34,6 +33,8 @@ _LOST = (
     # A demoted primary still answers, but only the new primary can serve this application.
     psycopg2.errors.ReadOnlySqlTransaction,
 )
+
+TablesMissing = psycopg2.errors.UndefinedTable
 
 
 class DatabaseUnavailable(Exception):
@@ -139,7 +140,7 @@ class Database:
         raise DatabaseUnavailable(_reason(error)) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
+    def transaction(self) -> Iterator[RealDictCursor]:
         """Give a cursor (rows as dictionaries); commit at the end, roll back on an exception.
 
         Raises DatabaseUnavailable when the server is unreachable, was lost in the middle, or

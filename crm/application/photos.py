@@ -13,9 +13,9 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request, send_file
+from psycopg2.extras import RealDictCursor
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -123,7 +123,7 @@ def received(upload: FileStorage | None) -> Photo | None:
     return Photo(name=f"{hashlib.sha256(data).hexdigest()}.{extension}", data=data)
 
 
-def lock(cursor: Any, name: str) -> None:
+def lock(cursor: RealDictCursor, name: str) -> None:
     """Keep other servers from adding or dropping references to a photo in this transaction."""
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (int(name[:15], 16),))
 

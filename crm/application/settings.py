@@ -52,7 +52,8 @@ def database_url(environ: Mapping[str, str]) -> str:
     except psycopg2.Error:
         # libpq's own message quotes the address with its password, so it is not chained.
         raise SettingsError(problem) from None
-    if not parts.get("dbname"):
+    ports = parts.get("port", "5432").split(",")
+    if not parts.get("dbname") or not all(number.isdigit() for number in ports):
         raise SettingsError(problem)
     return url
 
