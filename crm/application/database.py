@@ -20,7 +20,9 @@ from psycopg2.extras import RealDictCursor
 from psycopg2.pool import PoolError, ThreadedConnectionPool
 
 CONNECT_LIMIT = 2.0
-CHECKOUT_LIMIT = 3.0
+# Less than one such wait: after a server that was silent no second connection is tried, while
+# connections that a restart has closed fail at once and are all replaced in time.
+CHECKOUT_LIMIT = 1.5
 STATEMENT_LIMIT = 4.0
 # Longer than the server's limit, so that normally the server cancels and reports first.
 ANSWER_LIMIT = 5.0

@@ -1,5 +1,7 @@
 """The JSON API."""
 
+from collections.abc import Callable
+
 import pytest
 from conftest import Browser
 from crm_samples import png
@@ -23,7 +25,9 @@ def test_customers(browser: Browser) -> None:
     assert browser.api("PUT", path, {"name": "Bob"}).status_code == 404
 
 
-def test_a_put_keeps_the_photo_and_a_delete_removes_it(browser: Browser, files) -> None:  # noqa: ANN001
+def test_a_put_keeps_the_photo_and_a_delete_removes_it(
+    browser: Browser, files: Callable[[], list[str]]
+) -> None:
     path = "/api" + browser.add("Ada", photo=png())
     assert browser.api("PUT", path, {"name": "Ada L."}).json["photo"] == f"/photos/{files()[0]}"
     assert browser.api("DELETE", path).status_code == 204

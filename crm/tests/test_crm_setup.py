@@ -1,5 +1,6 @@
 """What happens before the first request: settings, migrations, seed."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -63,7 +64,7 @@ def test_bad_port_is_refused(value: str) -> None:
 def test_entry_points_end_with_one_sentence(
     script: str, arguments: list[str], missing: str
 ) -> None:
-    environ = {name: value for name, value in GOOD.items() if name != missing}
+    environ = {name: value for name, value in (os.environ | GOOD).items() if name != missing}
     ended = subprocess.run(
         [sys.executable, ROOT / script, *arguments], env=environ, capture_output=True, text=True
     )
