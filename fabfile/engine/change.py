@@ -1,0 +1,55 @@
+"""What a plan is made of: changes of one machine, as plain data."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Payload = bytes | Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step that brings a machine nearer to its desired state.
+
+    `script` is the shell that does it, as root; it finds each of `files` (name -> content, or a
+    function that answers it when the time comes) at "$payload/NAME". `marker` names a change
+    that follows from another one: it is remembered on the machine until it is done, so that a
+    run killed in between leaves it to the next one.
+    """
+
+    key: str
+    summary: str
+    script: str
+    diff: str = ""
+    files: Mapping[str, Payload] = field(default_factory=dict)
+    marker: str = ""
+    seconds: float = 120
+
+
+class Resource(Protocol):
+    """Something a machine must have. Pure: it prints shell and compares text."""
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for a change of this one."""
+
+    def probe(self) -> str:
+        """Answer the shell that prints the resource's facts; it changes nothing."""
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Compare the facts with what is desired; `changed` holds the keys changed before it."""
+
+
+def unified(path: str, before: str, after: str, note: str = "") -> str:
+    """Answer the unified diff of a file as it is and as it should be."""
+    lines = difflib.unified_diff(
+        before.splitlines(),
+        after.splitlines(),
+        f"{path} (now)",
+        f"{path} (desired){note}",
+        lineterm="",
+    )
+    return "\n".join(lines)

@@ -1,0 +1,9 @@
+"""What a machine can be asked to have. Each resource compares facts with what is desired."""
+
+from fabfile.engine.resources.commands import Run
+from fabfile.engine.resources.files import Directory, File, Link, Unpacked
+from fabfile.engine.resources.packages import Packages
+from fabfile.engine.resources.services import Service
+from fabfile.engine.resources.users import User
+
+__all__ = ["Directory", "File", "Link", "Packages", "Run", "Service", "Unpacked", "User"]

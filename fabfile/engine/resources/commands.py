@@ -1,0 +1,52 @@
+"""Commands that bring about what no other resource describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+
+from fabfile.engine.change import Change, Payload
+from fabfile.engine.resources.pending import is_pending, print_pending
+
+
+@dataclass(frozen=True)
+class Run:
+    """A shell script, run unless the shell condition `unless` holds, or when `after` changed.
+
+    `name` says what it does, as "create the volume nas": it stands in plans and reports.
+    `unless` is the whole definition of done: it is probed, and tried again before the script
+    runs, and once more behind it: a script that did not bring it about has failed.
+    """
+
+    name: str
+    script: str
+    unless: str
+    after: tuple[str, ...] = ()
+    files: Mapping[str, Payload] = field(default_factory=dict)
+    seconds: float = 120
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+        return self.name
+
+    def probe(self) -> str:
+        """Print `done` when there is nothing to do, `pending` when a killed run left it."""
+        return f"{print_pending(self.name)}\nif {{ {self.unless}\n}} >&2; then echo done; fi"
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Run it if the condition does not hold or something it follows from has changed."""
+        lines = facts.splitlines()
+        follows = bool(changed.intersection(self.after)) or is_pending(lines)
+        if "done" in lines and not follows:
+            return None
+        guard = "" if follows else f"if {{ {self.unless}\n}} >/dev/null 2>&1; then exit 0; fi\n"
+        proof = f"\n{{ {self.unless}\n}} || {{ echo 'it ran, but its condition does not hold'; exit 1; }}"
+        return Change(
+            self.key,
+            self.name,
+            guard + self.script + proof,
+            files=self.files,
+            marker=self.name if self.after else "",
+            seconds=self.seconds,
+        )

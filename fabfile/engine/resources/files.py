@@ -1,0 +1,193 @@
+"""Files, directories, links and unpacked archives."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+
+from fabfile.engine.change import Change, unified
+
+# Above this size (bytes) a differing file is reported without its content.
+DIFF_BYTES = 262_144
+
+
+def stat(path: str) -> str:
+    """Answer shell that prints type, mode, owner and group of a path, as "644 root root"."""
+    return f"timeout 5 stat -c '%F|%a %U %G' {shlex.quote(path)}"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file with this content, mode and owner, replaced in one step.
+
+    `check` is a command that must accept the new content before it replaces the old one, with {}
+    for its path. The content of a `secret` file is shown in no plan.
+    """
+
+    path: str
+    content: str
+    mode: int = 0o644
+    owner: str = "root"
+    group: str = "root"
+    check: str = ""
+    secret: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+        return self.path
+
+    @property
+    def _rights(self) -> str:
+        return f"regular file|{self.mode:o} {self.owner} {self.group}"
+
+    @property
+    def _digest(self) -> str:
+        return hashlib.sha256(self.content.encode()).hexdigest()
+
+    def probe(self) -> str:
+        """Print type and rights, SHA-256, and the content when it is not what it should be."""
+        path = shlex.quote(self.path)
+        show = "" if self.secret else f" || head -c {DIFF_BYTES} {path} | base64 -w0"
+        return (
+            f"{stat(self.path)} && d=$(sha256sum < {path}) && echo ${{d%% *}} && "
+            f'{{ [ "${{d%% *}}" = {self._digest} ]{show}; }}'
+        )
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Write the file if its type, rights or content differ."""
+        # An empty file is a type of its own to stat.
+        lines = facts.replace("regular empty file", "regular file").splitlines()
+        rights, digest, encoded = (*lines, "", "", "")[:3]
+        if rights == self._rights and digest == self._digest:
+            return None
+        what = f"rights of {self.path}: {rights.partition('|')[2]} -> {self._rights.split('|')[1]}"
+        if digest != self._digest:
+            what = f"{'change' if digest else 'create'} {self.path}"
+        return Change(
+            self.key,
+            what,
+            self._script(),
+            diff="" if digest == self._digest else self._diff(encoded),
+            files={"file": self.content.encode()},
+        )
+
+    def _diff(self, encoded: str) -> str:
+        if self.secret:
+            return f"--- {self.path}: it holds secrets, its content is not shown"
+        before = base64.b64decode(encoded).decode(errors="replace")
+        return unified(self.path, before, self.content)
+
+    def _script(self) -> str:
+        path = shlex.quote(self.path)
+        directory, _, name = self.path.rpartition("/")
+        new = shlex.quote(f"{directory}/.{name}.new")
+        install = (
+            f'install -D -m {self.mode:04o} -o {self.owner} -g {self.group} "$payload/file" {new}'
+        )
+        check = (
+            f"{self.check.replace('{}', new)} || {{ rm -f {new}; exit 1; }}\n" if self.check else ""
+        )
+        return f"{install}\n{check}mv -fT {new} {path}"
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory with this mode and owner. `within` must be a mounted file system, if named."""
+
+    path: str
+    mode: int = 0o755
+    owner: str = "root"
+    group: str = "root"
+    within: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+        return self.path
+
+    def probe(self) -> str:
+        """Print type and rights."""
+        return stat(self.path)
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Create the directory or mend its rights."""
+        if facts.strip() == f"directory|{self.mode:o} {self.owner} {self.group}":
+            return None
+        path = shlex.quote(self.path)
+        guard = f"mountpoint -q {shlex.quote(self.within)}\n" if self.within else ""
+        script = f"{guard}install -d -m {self.mode:04o} -o {self.owner} -g {self.group} {path}"
+        what = "rights of" if facts.startswith("directory|") else "create"
+        return Change(self.key, f"{what} {self.path}/", script)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link, switched in one step."""
+
+    path: str
+    target: str
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+        return self.path
+
+    def probe(self) -> str:
+        """Print where the link points."""
+        return f"readlink {shlex.quote(self.path)}"
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Point the link at its target."""
+        if facts.strip() == self.target:
+            return None
+        path, new = shlex.quote(self.path), shlex.quote(self.path + ".new")
+        script = f"ln -sfn {shlex.quote(self.target)} {new}\nmv -fT {new} {path}"
+        return Change(self.key, f"point {self.path} at {self.target}", script)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A directory that holds what a .tar.gz archive does, owned by root; complete or not there.
+
+    `archive` answers the bytes, and is asked only when they are needed. `build` is a shell line
+    run in the directory, as `user`, before it takes its name.
+    """
+
+    path: str
+    archive: Callable[[], bytes]
+    build: str = ""
+    user: str = "root"
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+        return self.path
+
+    def probe(self) -> str:
+        """Print `there` when the directory is."""
+        return f"[ -d {shlex.quote(self.path)} ] && echo there"
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Unpack the archive under another name and rename it."""
+        if facts.strip() == "there":
+            return None
+        path, new = shlex.quote(self.path), shlex.quote(self.path + ".new")
+        script = (
+            f"rm -rf {new}\nmkdir -p {new}\n"
+            f'tar -xzf "$payload/archive" -C {new} --no-same-owner --no-same-permissions\n'
+        )
+        if self.build:
+            line = shlex.quote(f"cd {new} && {self.build}")
+            script += (
+                f"chown -R {self.user}: {new}\n"
+                f"runuser -u {self.user} -- sh -c {line}\nchown -R root: {new}\n"
+            )
+        script += f"chmod -R u=rwX,go=rX {new}\nmv -T {new} {path}"
+        what = "build" if self.build else "unpack"
+        return Change(
+            self.key, f"{what} {self.path}/", script, files={"archive": self.archive}, seconds=600
+        )

@@ -1,0 +1,81 @@
+"""systemd services and mounts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Set
+from dataclasses import dataclass
+
+from fabfile.engine.change import Change
+from fabfile.engine.resources.pending import is_pending, print_pending
+
+PROPERTIES = "ActiveState,UnitFileState,NeedDaemonReload,LoadState"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A systemd unit that runs and starts at boot.
+
+    It is restarted, or reloaded, once and last, when something named in `restart`, or `reload`,
+    has changed. `ready` is a shell condition to wait for behind a start, for `limit` seconds.
+    A unit that runs once at boot and is not kept (`kept=False`) need not be active.
+    """
+
+    unit: str
+    restart: tuple[str, ...] = ()
+    reload: tuple[str, ...] = ()
+    ready: str = ""
+    limit: int = 60
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+        return f"service {self.unit}"
+
+    def probe(self) -> str:
+        """Print systemd's properties of the unit, and which action a killed run left."""
+        unit = shlex.quote(self.unit)
+        return "\n".join(
+            [
+                f"systemctl show -p {PROPERTIES} {unit}",
+                f'if [ -n "$({print_pending("restart " + self.unit)})" ]; then echo restart; fi',
+                f'if [ -n "$({print_pending("reload " + self.unit)})" ]; then echo reload; fi',
+            ]
+        )
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Enable, start, reload or restart, whichever is missing."""
+        lines = facts.splitlines()
+        state = dict(line.split("=", 1) for line in lines if "=" in line)
+        actions, steps, marker = [], [], ""
+        unit = shlex.quote(self.unit)
+        if state.get("UnitFileState") not in ("enabled", "static", "generated", "alias"):
+            actions.append("enable")
+            steps.append(f"systemctl -q enable {unit}")
+        if "restart" in lines or changed.intersection(self.restart):
+            marker = f"restart {self.unit}"
+            # The first start of a unit is no restart in the eyes of its reader.
+            actions.append("restart" if state.get("ActiveState") == "active" else "start")
+            steps.append(
+                f"systemctl reset-failed {unit} 2>/dev/null || :; systemctl restart {unit}"
+            )
+        elif "reload" in lines or changed.intersection(self.reload):
+            marker = f"reload {self.unit}"
+            actions.append("reload" if state.get("ActiveState") == "active" else "start")
+            steps.append(f"systemctl reload-or-restart {unit}")
+        elif state.get("ActiveState") != "active":
+            actions.append("start")
+            steps.append(f"systemctl reset-failed {unit} 2>/dev/null || :; systemctl start {unit}")
+        elif state.get("NeedDaemonReload") == "yes":
+            actions.append("reread the unit file of")
+        if not actions:
+            return None
+        script = "\n".join(["systemctl daemon-reload", *steps, self._await(), ""])
+        summary = f"{' and '.join(actions)} {self.unit}"
+        return Change(self.key, summary, script, marker=marker, seconds=self.limit + 90)
+
+    def _await(self) -> str:
+        condition = self.ready or f"systemctl -q is-active {shlex.quote(self.unit)}"
+        what = shlex.quote(f"{self.unit} to be ready")
+        journal = f"journalctl -q -n 15 --no-pager -o cat -u {shlex.quote(self.unit)}"
+        return f"await {self.limit} {what} {shlex.quote(condition)} || {{ {journal}; exit 1; }}"
