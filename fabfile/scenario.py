@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from fabfile.secrets import secret
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -112,6 +114,10 @@ class Scenario:
     def state(self) -> Path:
         """The directory of what this computer keeps of the scenario: keys, passwords. Not in git."""
         return ROOT / ".state" / self.name
+
+    def secret(self, name: str) -> str:
+        """Answer a secret of this scenario; it is made at first use."""
+        return secret(self.state, name)
 
     @property
     def url(self) -> str:

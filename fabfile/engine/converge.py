@@ -1,0 +1,180 @@
+"""Probe, plan and apply: from stages of desired state to machines that have it.
+
+All machines are looked at first, in one go; what is wrong with any of them is said before
+anything is changed on one. Then stages run as soon as those they come after are done, and the
+machines within a stage in parallel.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from fabfile.engine import script
+from fabfile.engine.change import Change, Resource
+from fabfile.engine.remote import MachineError, Remote
+
+# sshd takes ten unauthenticated connections at once before it drops some (MaxStartups).
+PARALLEL = 64
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the pipeline: what some machines must have, once the stages `after` are done.
+
+    `desired` answers, for a machine's name, the resources it must have.
+    """
+
+    name: str
+    machines: tuple[str, ...]
+    desired: Callable[[str], Sequence[Resource]]
+    after: tuple[str, ...] = ()
+
+
+class MachineErrors(Exception):
+    """What failed, machine by machine: `.errors` holds one MachineError each."""
+
+    def __init__(self, errors: Sequence[MachineError]) -> None:
+        self.errors = errors
+        super().__init__("\n".join(str(error) for error in errors))
+
+
+# stage name -> machine name -> changes; stages and machines with nothing to change are left out
+Plan = Mapping[str, Mapping[str, Sequence[Change]]]
+
+
+@dataclass
+class Report:
+    """How a run ended: the stages that ran, failed or were not started, and the errors."""
+
+    done: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    not_started: list[str] = field(default_factory=list)
+    errors: list[MachineError] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def everywhere(remotes: Sequence[Remote], work: Callable[[Remote], object]) -> dict[str, object]:
+    """Answer machine name -> what `work` answers for it, all at the same time.
+
+    Raises MachineErrors with the errors of all machines.
+    """
+    answers, errors = {}, []
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        futures = {remote.name: pool.submit(work, remote) for remote in remotes}
+        try:
+            for name, future in futures.items():
+                try:
+                    answers[name] = future.result()
+                except MachineError as error:
+                    errors.append(error)
+        except KeyboardInterrupt:
+            # Ends the reading threads: the pool waits for them.
+            for remote in remotes:
+                remote.close()
+            raise
+    if errors:
+        raise MachineErrors(errors)
+    return answers
+
+
+def make_plan(stages: Sequence[Stage], remotes: Mapping[str, Remote]) -> Plan:
+    """Look at every machine of the stages and answer what must change; nothing is changed."""
+    wanted: dict[str, list[tuple[str, Resource]]] = {}
+    for stage in stages:
+        for machine in stage.machines:
+            for resource in stage.desired(machine):
+                wanted.setdefault(machine, []).append((stage.name, resource))
+
+    def look(remote: Remote) -> list[str]:
+        return script.probe(remote, [resource for _, resource in wanted[remote.name]])
+
+    facts = everywhere([remotes[name] for name in wanted], look)
+    plan: dict[str, dict[str, list[Change]]] = {}
+    for machine, resources in wanted.items():
+        changed: set[str] = set()
+        for (stage, resource), fact in zip(resources, facts[machine], strict=True):
+            change = resource.plan(fact, changed)
+            if change:
+                changed.add(change.key)
+                plan.setdefault(stage, {}).setdefault(machine, []).append(change)
+    return plan
+
+
+def execute(
+    plan: Plan,
+    stages: Sequence[Stage],
+    remotes: Mapping[str, Remote],
+    on_step: Callable[[str, str, str], None],
+) -> Report:
+    """Make the changes of a plan, stage by stage; `on_step` gets machine, stage and summary.
+
+    A machine's failure stops what comes after its stage; the rest goes on. Never raises
+    MachineError: the report holds them.
+    """
+    started = time.monotonic()
+    report = Report()
+    names = {stage.name for stage in stages}
+    waiting = list(stages)
+    running: dict[Future, Stage] = {}
+    due = _markers(plan)
+
+    def run(stage: Stage) -> None:
+        changes = plan.get(stage.name, {})
+
+        def work(remote: Remote) -> None:
+            on_machine = changes[remote.name]
+            script.apply(
+                remote,
+                on_machine,
+                due[remote.name],
+                lambda step: on_step(remote.name, stage.name, step),
+            )
+            # What is done here is due no more when a later stage marks the rest.
+            due[remote.name] = [
+                m for m in due[remote.name] if m not in {c.marker for c in on_machine}
+            ]
+            on_step(remote.name, stage.name, "")
+
+        everywhere([remotes[name] for name in changes], work)
+
+    with ThreadPoolExecutor(len(stages) or 1) as pool:
+        try:
+            while waiting or running:
+                for stage in [
+                    s for s in waiting if not names.intersection(s.after) - {*report.done}
+                ]:
+                    waiting.remove(stage)
+                    running[pool.submit(run, stage)] = stage
+                if not running:
+                    break
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    _finish(running.pop(future), future, report)
+        except KeyboardInterrupt:
+            for remote in remotes.values():
+                remote.close()
+            raise
+    report.not_started = [stage.name for stage in waiting]
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _markers(plan: Plan) -> dict[str, list[str]]:
+    due: dict[str, list[str]] = {}
+    for machines in plan.values():
+        for machine, changes in machines.items():
+            due.setdefault(machine, []).extend(c.marker for c in changes if c.marker)
+    return due
+
+
+def _finish(stage: Stage, future: Future, report: Report) -> None:
+    try:
+        future.result()
+    except MachineErrors as errors:
+        report.failed.append(stage.name)
+        report.errors.extend(errors.errors)
+    else:
+        report.done.append(stage.name)

@@ -1,0 +1,124 @@
+"""Builds the two scripts a machine gets, one that looks and one that changes, and reads them."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import shlex
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fabfile.engine.change import Change, Resource
+from fabfile.engine.remote import MachineError, Output, Remote
+from fabfile.engine.resources.pending import DIRECTORY, mark
+
+STATE = "/var/lib/crm-deployer"
+# await LIMIT WHAT CONDITION: waits until a shell condition holds, or says that it did not.
+AWAIT = r"""
+await() {
+  deadline=$(( $(date +%s) + $1 ))
+  until said=$(timeout "$1" sh -c "$3" 2>&1); do
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+      echo "waited $1 s for $2; last seen: $said"; return 1
+    fi
+    timeout 0.2 tail -f /dev/null || :
+  done
+}
+"""
+# One script at a time on a machine: a second deployer, or one whose first run was killed here,
+# waits for the first. The input is taken whole before anything runs.
+RECEIVE = f"""umask 077; mkdir -p {STATE} {DIRECTORY} && exec 9>{STATE}/lock && \
+{{ flock -w 300 9 || {{ echo 'another run holds {STATE}/lock for more than 300 s'; exit 75; }}; }} && \
+rm -rf {STATE}/payload && mkdir {STATE}/payload && tar -xf - -C {STATE}/payload && \
+{{ umask 022; sh {STATE}/payload/script 9>&- </dev/null; code=$?; rm -rf {STATE}/payload; exit $code; }}"""
+
+
+def probe(remote: Remote, resources: Sequence[Resource]) -> list[str]:
+    """Answer the facts of each resource, in their order, with one round trip."""
+    token = secrets.token_hex(8)
+    parts = [
+        f"echo '@@{token}'\n(\n{resource.probe()}\n) </dev/null 2>/dev/null"
+        for resource in resources
+    ]
+    output = remote.run("\n".join([*parts, f"echo; echo '@@{token}'"]))
+    facts = output.text.split(f"@@{token}\n")[1:]
+    if len(facts) != len(resources) + 1:
+        tail = " | ".join(output.text.strip().splitlines()[-3:])
+        raise MachineError(remote.name, f"its state could not be read: {tail}")
+    return facts[:-1]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The step that failed on a machine: what it was, its exit code, its last lines."""
+
+    summary: str
+    code: int
+    lines: list[str]
+
+    def __str__(self) -> str:
+        said = "".join(f"\n    {line}" for line in self.lines)
+        return f"'{self.summary}' failed with exit code {self.code}{said}"
+
+
+def apply(
+    remote: Remote,
+    changes: Sequence[Change],
+    markers: Sequence[str],
+    on_step: Callable[[str], None],
+) -> None:
+    """Make the changes with one upload and one script; `on_step` gets each one's summary.
+
+    `markers` name the changes that follow from these and are still due on this machine. Raises
+    MachineError with the step that failed and the last lines it printed.
+    """
+    token = secrets.token_hex(8)
+    step = -1
+    lines: list[str] = []
+
+    def read(line: str) -> None:
+        nonlocal step
+        if line.startswith(f"@@{token} "):
+            step = int(line.split()[1])
+            lines.clear()
+            on_step(changes[step].summary)
+        else:
+            lines.append(line)
+
+    archive = _archive(_script(changes, markers, token), changes)
+    seconds = 300 + sum(change.seconds for change in changes)
+    output: Output = remote.pipe(RECEIVE, archive, seconds=seconds, on_line=read)
+    if output.code:
+        summary = changes[step].summary if step >= 0 else "receive the changes"
+        said = [line for line in lines if not line.startswith("@@")][-15:]
+        raise MachineError(remote.name, str(Failure(summary, output.code, said)))
+
+
+def _script(changes: Sequence[Change], markers: Sequence[str], token: str) -> str:
+    parts = [AWAIT]
+    parts += [f": > {shlex.quote(mark(name))}" for name in markers]
+    for number, change in enumerate(changes):
+        done = f"rm -f {shlex.quote(mark(change.marker))}" if change.marker else ":"
+        parts.append(
+            f"echo '@@{token} {number}'\n"
+            f"( set -e; payload={STATE}/payload/{number}\n{change.script}\n) 2>&1; code=$?\n"
+            f'[ "$code" = 0 ] || exit "$code"\n{done}'
+        )
+    return "\n".join(parts) + "\n"
+
+
+def _archive(script: str, changes: Sequence[Change]) -> bytes:
+    """Answer a tar archive of the script and of each change's files, under its number."""
+    files = {"script": script.encode()}
+    for number, change in enumerate(changes):
+        for name, content in change.files.items():
+            files[f"{number}/{name}"] = content if isinstance(content, bytes) else content()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            entry.mode = 0o600
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

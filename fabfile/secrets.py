@@ -1,0 +1,55 @@
+"""Passwords and keys: made on first use, kept on this computer only, readable by the person only."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import threading
+from pathlib import Path
+
+# Letters and digits only: such a value needs no quoting in a URL, a file or a shell.
+ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+LENGTH = 40
+_lock = threading.Lock()
+
+
+def secret(state: Path, name: str) -> str:
+    """Answer the secret of that name, kept in `state`/secrets.json; it is made if there is none."""
+    path = state / "secrets.json"
+    with _lock:
+        known = json.loads(path.read_text()) if path.exists() else {}
+        if name not in known:
+            known[name] = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = path.with_suffix(".new")
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(known, file, indent=2)
+            new.replace(path)
+        return known[name]
+
+
+def known_secrets(state: Path) -> list[str]:
+    """Answer the values of all secrets made so far: what no output may show."""
+    path = state / "secrets.json"
+    return list(json.loads(path.read_text()).values()) if path.exists() else []
+
+
+def scram_verifier(password: str, role: str) -> str:
+    """Answer what PostgreSQL stores of a password, so that the password itself stays here.
+
+    RFC 5803 (SCRAM-SHA-256). The salt follows from password and role: the same verifier each
+    time, which can be compared with the stored one.
+    """
+    iterations = 4096
+    salt = hashlib.sha256(f"salt of {role} {password}".encode()).digest()[:16]
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    stored_key = hashlib.sha256(client_key).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    encoded = [base64.b64encode(value).decode() for value in (salt, stored_key, server_key)]
+    return f"SCRAM-SHA-256${iterations}:{encoded[0]}${encoded[1]}:{encoded[2]}"
