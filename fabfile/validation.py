@@ -151,6 +151,9 @@ def _check_application(application: dict, mistakes: list[str]) -> None:
         mistakes.append(f"APPLICATION['source'] is {application['source']!r}, no such directory")
     if application["health"] and not application["health"].startswith("/"):
         mistakes.append(f"APPLICATION['health'] is {application['health']!r}, it must begin with /")
+    for key in ("packages", "exclude"):
+        if not all(isinstance(value, str) for value in application[key]):
+            mistakes.append(f"APPLICATION[{key!r}] is {application[key]!r}, each must be text")
     if application["memory"] < 64:
         mistakes.append(f"APPLICATION['memory'] is {application['memory']} MiB, 64 at least")
     for name, value in application["environment"].items():

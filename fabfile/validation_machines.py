@@ -73,8 +73,9 @@ def read_machines(given: Any, networks: dict, login: dict, mistakes: list[str]) 
 def _machine(name: str, entry: dict, networks: dict, login: dict, mistakes: list[str]) -> Machine:
     where = f"MACHINES[{name!r}]"
     tier = entry.get("tier")
-    if tier not in TIERS:
+    if not isinstance(tier, str) or tier not in TIERS:
         mistakes.append(f"{where} has the unknown tier {tier!r}; known are {listed(TIERS)}")
+        tier = ""
     for network in TIERS.get(tier, ()):
         if network not in entry:
             mistakes.append(f"{where} has no address on {network!r}, which its tier {tier} needs")
@@ -92,7 +93,7 @@ def _machine(name: str, entry: dict, networks: dict, login: dict, mistakes: list
             mistakes.append(f"{where}[{key!r}] is neither a known key nor a network of NETWORKS")
     return Machine(
         name=name,
-        tier=str(tier),
+        tier=tier,
         addresses=addresses,
         login=None if tier == "control" else _login(where, entry, addresses, login, mistakes),
         interfaces=_interfaces(where, entry.get("interfaces", {}), networks, mistakes),
@@ -121,11 +122,15 @@ def _login(where: str, entry: dict, addresses: dict, login: dict, mistakes: list
     port = int(target["port"]) if target["port"] else (None if "ssh" in entry else login["port"])
     if port is not None and "ssh" in entry:
         check_port(f"{where}['ssh']", port, mistakes)
+    key = entry.get("key", "")
+    if not isinstance(key, str):
+        mistakes.append(f"{where}['key'] is {key!r}, it must be text")
+        key = ""
     return Login(
         host=target["host"],
         user=target["user"] or (None if "ssh" in entry else login["user"]),
         port=port,
-        key=_path(entry.get("key") or login["key"]),
+        key=_path(key or login["key"]),
         known_hosts=_path(login["known_hosts"]),
     )
 
