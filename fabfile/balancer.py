@@ -1,0 +1,47 @@
+"""The load balancer: HAProxy in front of the app servers."""
+
+from __future__ import annotations
+
+from fabfile.engine.change import Resource
+from fabfile.engine.resources import Packages, Run, Service
+from fabfile.scenario import Machine, Scenario
+from fabfile.templates import template
+
+CONFIGURATION = "/etc/haproxy/haproxy.cfg"
+ERROR_PAGE = "/etc/haproxy/errors/crm-503.http"
+SYSCTL = "/etc/sysctl.d/60-crm-lb.conf"
+# Who may see the statistics; the password is the secret `statistics_password`.
+STATISTICS_USER = "statistics"
+
+
+def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Answer what the balancer must have: HAProxy, its configuration, and no IP forwarding."""
+    return [
+        Packages("haproxy", "socat"),
+        template(SYSCTL, scenario=scenario, machine=machine),
+        Run(
+            "turn off forwarding",
+            f"/lib/systemd/systemd-sysctl {SYSCTL}",
+            unless=(
+                '[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ] && '
+                '[ "$(cat /proc/sys/net/ipv4/ip_nonlocal_bind)" = 1 ]'
+            ),
+            after=(SYSCTL,),
+        ),
+        # Before the configuration, whose check reads it.
+        template(ERROR_PAGE, scenario=scenario, machine=machine),
+        template(
+            CONFIGURATION,
+            mode=0o640,
+            group="haproxy",
+            check="haproxy -c -q -f {}",
+            secret=True,
+            scenario=scenario,
+            machine=machine,
+            statistics_address=str(machine.addresses.get("management", "127.0.0.1")),
+            statistics_user=STATISTICS_USER,
+            # Between single quotes HAProxy, like a shell, takes all but the quote itself.
+            statistics_password=scenario.secret("statistics_password").replace("'", "'\\''"),
+        ),
+        Service("haproxy.service", reload=(CONFIGURATION, ERROR_PAGE)),
+    ]
