@@ -1,0 +1,93 @@
+"""Fixtures of the unit tests: a scenario to spoil, and a shell that stands in for a machine."""
+
+import copy
+import getpass
+import grp
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from fabfile.engine.change import Change  # noqa: E402 - only importable after the line above
+from fabfile.scenario import Scenario, ScenarioError  # noqa: E402
+from fabfile.validation import scenario_from  # noqa: E402
+
+
+def _entries() -> dict:
+    spec = importlib.util.spec_from_file_location("crm_config_of_tests", ROOT / "config.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {name: value for name, value in vars(module).items() if name.isupper()}
+
+
+ENTRIES = _entries()
+
+
+@pytest.fixture
+def entries() -> dict:
+    """Return the entries of config.py, to change at will."""
+    return copy.deepcopy(ENTRIES)
+
+
+@pytest.fixture
+def read(entries: dict) -> Callable[[], Scenario]:
+    """Give a function that answers the scenario of the entries."""
+    return lambda: scenario_from(entries, ROOT / "config.py")
+
+
+@pytest.fixture
+def mistakes(read: Callable[[], Scenario]) -> Callable[[], list[str]]:
+    """Give a function that answers every mistake of the entries."""
+
+    def mistakes() -> list[str]:
+        with pytest.raises(ScenarioError) as caught:
+            read()
+        assert all(sentence in str(caught.value) for sentence in caught.value.mistakes)
+        return caught.value.mistakes
+
+    return mistakes
+
+
+class Machine:
+    """This computer, in the place of a machine: it runs what a resource prints with `sh`."""
+
+    user = getpass.getuser()
+    group = grp.getgrgid(os.getgid()).gr_name
+
+    def __init__(self, payload: Path) -> None:
+        self.payload = payload
+        payload.mkdir()
+
+    def facts(self, resource: object) -> str:
+        """Answer what the resource's probe prints."""
+        return self._sh(resource.probe()).stdout
+
+    def plan(self, resource: object) -> Change | None:
+        """Answer what the resource would change here."""
+        return resource.plan(self.facts(resource), set())
+
+    def apply(self, change: Change) -> subprocess.CompletedProcess:
+        """Run the change, stopping at the first command that fails."""
+        for name, content in change.files.items():
+            data = content() if callable(content) else content
+            (self.payload / name).write_bytes(data)
+        return self._sh("set -e\n" + change.script)
+
+    def _sh(self, script: str) -> subprocess.CompletedProcess:
+        environment = {**os.environ, "payload": str(self.payload), "LC_ALL": "C"}
+        return subprocess.run(
+            ["sh"], input=script, text=True, env=environment, capture_output=True, timeout=30
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Return this computer as a machine; its payload is in a directory of its own."""
+    return Machine(tmp_path / "payload")

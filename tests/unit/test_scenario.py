@@ -1,0 +1,157 @@
+"""config.py is valid, and each mistake in it is told by one sentence that names the entry."""
+
+import ipaddress
+
+import pytest
+
+from fabfile.scenario import ROOT, ScenarioError, load
+
+
+def change(entries, path, value):
+    """Set the entry at a path such as "MACHINES.s1.lan3"; None removes it."""
+    *parents, last = path.split(".")
+    for name in parents:
+        entries = entries[name]
+    if value is None:
+        del entries[last]
+    else:
+        entries[last] = value
+
+
+def test_config_py_is_valid(monkeypatch):
+    monkeypatch.delenv("CRM_CONFIG", raising=False)
+    scenario = load()
+    assert scenario.name == "pfinal"
+    assert [machine.name for machine in scenario.tier("app")] == ["s1", "s2", "s3"]
+    assert scenario.machine("bbdd").address("lan4") == "10.1.4.31"
+    assert scenario.machine("s1").login.host == "10.250.0.11"
+    assert scenario.machine("control").login is None
+    assert scenario.url == "http://10.1.2.2/"
+
+
+MISTAKES = [
+    ("MACHINES.s2.lan3", "10.1.3.11", "MACHINES['s2']['lan3'] is 10.1.3.11, which s1 has already"),
+    ("MACHINES.s1.lan3", "10.9.3.11", "['lan3'] is 10.9.3.11, outside its network 10.1.3.0/24"),
+    ("MACHINES.s1.lan3", "10.1.3.300", "['lan3'] is '10.1.3.300', which is not an IPv4 address"),
+    ("MACHINES.s1.lan9", "10.1.9.1", "MACHINES['s1']['lan9'] is neither a known key nor a network"),
+    ("MACHINES.s1.lan3", None, "MACHINES['s1'] has no address on 'lan3', which its tier app needs"),
+    ("MACHINES.s1.management", None, "MACHINES['s1'] has neither 'ssh' nor a 'management' address"),
+    ("MACHINES.s1.interfaces", {"lan9": "eth0"}, "['interfaces'] names the unknown network 'lan9'"),
+    ("MACHINES.s1.tier", "apps", "MACHINES['s1'] has the unknown tier 'apps'"),
+    ("MACHINES.s1.tier", None, "MACHINES['s1'] has the unknown tier None"),
+    ("MACHINES.s1.tier", ["app"], "MACHINES['s1'] has the unknown tier ['app']"),
+    ("MACHINES.s1.ssh", "a b", "MACHINES['s1']['ssh'] is 'a b', it must be like user@host:port"),
+    ("MACHINES.s1.ssh", "me@host:70000", "MACHINES['s1']['ssh'] is port 70000, it must be from 1"),
+    ("MACHINES.s1.routes", {"10.1.0.0/16": "x"}, "MACHINES['s1']['routes']['10.1.0.0/16'] is 'x'"),
+    ("MACHINES.s1.key", 5, "MACHINES['s1']['key'] is 5"),
+    ("MACHINES.s1", "10.1.3.11", "MACHINES['s1'] must be a dictionary"),
+    ("MACHINES.web_1", {"tier": "client"}, "MACHINES['web_1'] is not a valid host name"),
+    ("MACHINES.-web", {"tier": "client"}, "MACHINES['-web'] is not a valid host name"),
+    (f"MACHINES.{'a' * 64}", {"tier": "client"}, "aaa'] is not a valid host name"),
+    ("MACHINES.bbdd", None, "exactly one machine of the tier 'database' (a database), it has 0"),
+    ("MACHINES.nas3", None, "MACHINES has 2 machine(s) of the tier 'storage', it needs 3 or more"),
+    ("STORAGE.replicas", 4, "STORAGE['replicas'] is 4, it must be an odd number, 3 or more"),
+    ("STORAGE.replicas", "3", "STORAGE['replicas'] is '3', it must be a whole number"),
+    ("STORAGE.replicas", 5, "MACHINES has 3 storage servers, it must be a multiple of STORAGE"),
+    ("PORTS.http", 0, "PORTS['http'] is port 0, it must be from 1 to 65535"),
+    ("PORTS.app", 65536, "PORTS['app'] is port 65536, it must be from 1 to 65535"),
+    ("PORTS.app", True, "PORTS['app'] is True, it must be a whole number"),
+    ("PORTS.https", 443, "PORTS['https'] is not a known key; known are app, http, statistics"),
+    ("LOGIN.port", -1, "LOGIN['port'] is port -1, it must be from 1 to 65535"),
+    ("LOGIN.user", 5, "LOGIN['user'] is 5, it must be text"),
+    ("LOGIN", [], "LOGIN must be a dictionary"),
+    ("NETWORKS.lan1", "10.1.1.0/33", "NETWORKS['lan1'] is '10.1.1.0/33', it must be an IPv4 range"),
+    ("NETWORKS", None, "NETWORKS must be a dictionary"),
+    ("MACHINES", [], "MACHINES must be a dictionary"),
+    ("NAME", "Final Project", "NAME 'Final Project' must be lower-case letters, digits"),
+    ("MACHINE", {}, "MACHINE is not a known entry; known are APPLICATION"),
+    ("APPLICATION.name", "Crm;", "APPLICATION['name'] is 'Crm;'"),
+    ("APPLICATION.start", None, "APPLICATION has no 'start'; add it"),
+    ("APPLICATION.source", "nowhere", "APPLICATION['source'] is 'nowhere', no such directory"),
+    ("APPLICATION.packages", "gunicorn", "['packages'] is 'gunicorn', it must be a list"),
+    ("APPLICATION.packages", [5], "APPLICATION['packages']"),
+    ("APPLICATION.environment", {"PORT": "1"}, "['environment']['PORT'] is set by the deployer"),
+    ("LAB.bridge_prefix", "a-long-prefix-", "LAB['bridge_prefix'] makes the bridge name"),
+    ("LAB.directory", "lab", "LAB['directory'] is 'lab', it must be an absolute path"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "sentence"), MISTAKES)
+def test_a_mistake_is_told_by_a_sentence(entries, mistakes, path, value, sentence):
+    change(entries, path, value)
+    found = mistakes()
+    assert [line for line in found if sentence in line], found
+
+
+def test_no_app_server(entries, mistakes):
+    for name in ("s1", "s2", "s3"):
+        del entries["MACHINES"][name]
+    assert mistakes() == [
+        "MACHINES has no machine of the tier 'app' (an app server); add one or more"
+    ]
+
+
+def test_one_mistake_makes_one_sentence(entries, mistakes):
+    entries["MACHINES"]["s2"]["lan3"] = "10.1.3.11"
+    assert len(mistakes()) == 1
+
+
+def test_all_mistakes_are_told_at_once(entries, mistakes):
+    entries["MACHINES"]["s2"]["lan3"] = "10.1.3.11"
+    entries["MACHINES"]["s3"]["tier"] = "apps"
+    entries["PORTS"]["app"] = 70000
+    entries["STORAGE"]["replicas"] = 2
+    del entries["MACHINES"]["bbdd"]
+    found = mistakes()
+    assert len(found) == 5
+    for words in ("which s1 has", "'apps'", "70000", "'replicas'", "'database'"):
+        assert sum(words in line for line in found) == 1
+
+
+def test_machines_given_by_ssh_targets_only(entries, read):
+    del entries["NETWORKS"]["management"]
+    for name, machine in entries["MACHINES"].items():
+        machine.pop("management")
+        machine["ssh"] = f"{name}.example.org"
+    entries["MACHINES"]["s1"]["ssh"] = "me@s1.example.org:2222"
+    entries["LOGIN"] = {}
+    scenario = read()
+    login = scenario.machine("s1").login
+    assert (login.user, login.host, login.port) == ("me", "s1.example.org", 2222)
+    # What the target leaves open is for the user's own ~/.ssh/config.
+    login = scenario.machine("s2").login
+    assert (login.user, login.host, login.port) == (None, "s2.example.org", None)
+    assert (login.key, login.known_hosts) == (None, None)
+
+
+def test_fifty_app_servers(entries, read):
+    machines = entries["MACHINES"]
+    for number in range(4, 51):
+        machines[f"s{number}"] = {
+            "tier": "app",
+            "lan3": f"10.1.3.{number + 100}",
+            "lan4": f"10.1.4.{number + 100}",
+            "management": f"10.250.0.{number + 120}",
+        }
+    scenario = read()
+    assert len(scenario.tier("app")) == 50
+    assert scenario.tier("app")[-1].addresses["lan3"] == ipaddress.ip_address("10.1.3.150")
+
+
+def test_a_file_that_is_not_python(tmp_path):
+    path = tmp_path / "config.py"
+    path.write_text("NAME = (\n")
+    with pytest.raises(ScenarioError, match="it is not valid Python: SyntaxError"):
+        load(path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ScenarioError, match="there is no such file; name one in CRM_CONFIG"):
+        load(tmp_path / "config.py")
+
+
+def test_crm_config_names_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "other.py"
+    path.write_text((ROOT / "config.py").read_text().replace('"pfinal"', '"other"'))
+    monkeypatch.setenv("CRM_CONFIG", str(path))
+    assert load().name == "other"
