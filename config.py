@@ -86,6 +86,7 @@ APPLICATION = {
     "health": "/health",
     "environment": {},  # more variables for it; no secrets
     "memory": 400,  # MiB, at most
+    "uid": 900,  # of its system user: the same on all servers, for the files on the shared volume
 }
 
 PORTS = {

@@ -1,0 +1,37 @@
+"""The tasks, by tier. The order in which a deployment goes is PIPELINE in pipeline.py."""
+
+from invoke import Collection, Context, Task, task
+
+from fabfile import deployment
+
+
+@task
+def deploy(context: Context) -> None:
+    """Bring all machines to the state that config.py describes."""
+    deployment.deploy()
+
+
+@task
+def plan(context: Context) -> None:
+    """Show what deploy would change, and change nothing (exit code 2 if there is something)."""
+    deployment.show_plan()
+
+
+def _tier(tier: str, what: str) -> Collection:
+    def deploy_tier(context: Context) -> None:
+        deployment.deploy(tier)
+
+    def plan_tier(context: Context) -> None:
+        deployment.show_plan(tier)
+
+    deploy_tier.__doc__ = f"Bring {what} to the state that config.py describes."
+    plan_tier.__doc__ = f"Show what deploying {what} would change."
+    return Collection(deploy=Task(deploy_tier), plan=Task(plan_tier))
+
+
+namespace = Collection(deploy, plan)
+namespace.add_collection(_tier("database", "the database server"), "database")
+namespace.add_collection(_tier("storage", "the storage servers"), "storage")
+namespace.add_collection(_tier("app", "the app servers"), "app")
+namespace.add_collection(_tier("balancer", "the load balancer"), "balancer")
+namespace.add_collection(_tier("firewall", "the firewall"), "firewall")

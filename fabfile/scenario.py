@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from fabfile.secrets import secret
+from fabfile.credentials import secret
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -71,6 +71,7 @@ class Application:
     migrate: str
     seed: str
     memory: int  # MiB
+    uid: int  # of its system user, the same on every server
     exclude: tuple[str, ...]
     environment: Mapping[str, str]
 
@@ -112,7 +113,7 @@ class Scenario:
 
     @property
     def state(self) -> Path:
-        """The directory of what this computer keeps of the scenario: keys, passwords. Not in git."""
+        """The directory of the keys and passwords kept on this computer; it is not in git."""
         return ROOT / ".state" / self.name
 
     def secret(self, name: str) -> str:

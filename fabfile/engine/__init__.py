@@ -1,0 +1,1 @@
+"""Brings machines to a desired state. It knows no tier and no scenario."""

@@ -28,10 +28,17 @@ await() {
 """
 # One script at a time on a machine: a second deployer, or one whose first run was killed here,
 # waits for the first. The input is taken whole before anything runs.
-RECEIVE = f"""umask 077; mkdir -p {STATE} {DIRECTORY} && exec 9>{STATE}/lock && \
-{{ flock -w 300 9 || {{ echo 'another run holds {STATE}/lock for more than 300 s'; exit 75; }}; }} && \
-rm -rf {STATE}/payload && mkdir {STATE}/payload && tar -xf - -C {STATE}/payload && \
-{{ umask 022; sh {STATE}/payload/script 9>&- </dev/null; code=$?; rm -rf {STATE}/payload; exit $code; }}"""
+RECEIVE = f"""
+umask 077
+mkdir -p {STATE} {DIRECTORY} && exec 9>{STATE}/lock || exit 1
+flock -w 300 9 || {{ echo 'another run has held {STATE}/lock for 300 s'; exit 75; }}
+rm -rf {STATE}/payload
+mkdir {STATE}/payload && tar -xf - -C {STATE}/payload || exit 1
+umask 022
+sh {STATE}/payload/script </dev/null
+code=$?
+rm -rf {STATE}/payload
+exit $code"""
 
 
 def probe(remote: Remote, resources: Sequence[Resource]) -> list[str]:

@@ -41,7 +41,8 @@ class Run:
         if "done" in lines and not follows:
             return None
         guard = "" if follows else f"if {{ {self.unless}\n}} >/dev/null 2>&1; then exit 0; fi\n"
-        proof = f"\n{{ {self.unless}\n}} || {{ echo 'it ran, but its condition does not hold'; exit 1; }}"
+        failed = "{ echo 'it ran, but what it is for does not hold'; exit 1; }"
+        proof = f"\n{{ {self.unless}\n}} || {failed}"
         return Change(
             self.key,
             self.name,

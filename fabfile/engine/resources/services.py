@@ -7,7 +7,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from fabfile.engine.change import Change
-from fabfile.engine.resources.pending import is_pending, print_pending
+from fabfile.engine.resources.pending import print_pending
 
 PROPERTIES = "ActiveState,UnitFileState,NeedDaemonReload,LoadState"
 

@@ -42,7 +42,11 @@ class User:
             # A run killed between the two leaves the group.
             script = script.replace("groupadd", f"getent group {name} >/dev/null || groupadd", 1)
             return Change(self.key, f"create the user {self.name}", script)
-        if fields[2:4] == [str(self.uid)] * 2 and fields[5] == self.home and fields[6].endswith("nologin"):
+        if (
+            fields[2:4] == [str(self.uid)] * 2
+            and fields[5] == self.home
+            and fields[6].endswith("nologin")
+        ):
             return None
         script = (
             f"groupmod --gid {self.uid} {name}\n"

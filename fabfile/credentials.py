@@ -1,4 +1,4 @@
-"""Passwords and keys: made on first use, kept on this computer only, readable by the person only."""
+"""Passwords and keys: made on first use, kept on this computer, for the person's eyes only."""
 
 from __future__ import annotations
 

@@ -1,0 +1,70 @@
+"""The pipeline: which stages a deployment has, and what each comes after.
+
+Stages that do not come after each other run at the same time; the machines within a stage, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fabfile import app, balancer, database, firewall, storage
+from fabfile.engine.change import Resource
+from fabfile.engine.converge import Stage
+from fabfile.engine.resources import Packages
+from fabfile.scenario import Machine, Scenario
+
+Desired = Callable[[Scenario, Machine], list[Resource]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of the pipeline; `first` is done on the first machine of the tier only."""
+
+    name: str
+    tier: str
+    desired: Desired
+    after: tuple[str, ...] = ()
+    first: bool = False
+
+
+PIPELINE = (
+    Step("firewall", "firewall", firewall.desired),
+    Step("database", "database", database.desired),
+    Step("storage", "storage", storage.desired),
+    Step("volume", "storage", storage.volume, after=("storage",), first=True),
+    Step("app", "app", app.desired),
+    Step("mount", "app", app.mount, after=("app", "volume")),
+    Step("migrate", "app", app.migrated, after=("app", "database"), first=True),
+    Step("serve", "app", app.serving, after=("mount", "migrate")),
+    Step("balancer", "balancer", balancer.desired),
+)
+
+
+def stages(scenario: Scenario, tier: str = "") -> list[Stage]:
+    """Answer the stages for a scenario: all, or those of one tier."""
+    return [_stage(scenario, step) for step in PIPELINE if tier in ("", step.tier)]
+
+
+def _stage(scenario: Scenario, step: Step) -> Stage:
+    machines = scenario.tier(step.tier)[: 1 if step.first else None]
+    return Stage(
+        step.name,
+        tuple(machine.name for machine in machines),
+        lambda name: step.desired(scenario, scenario.machine(name)),
+        step.after,
+    )
+
+
+def packages(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
+    """Answer the Debian packages that a machine's desired state names."""
+    resources: Sequence[Resource] = [
+        resource
+        for step in PIPELINE
+        if step.tier == machine.tier
+        for resource in step.desired(scenario, machine)
+    ]
+    names = [
+        name for resource in resources if isinstance(resource, Packages) for name in resource.names
+    ]
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,77 @@
+"""The storage tier: a GlusterFS volume that keeps every uploaded file on several servers.
+
+The first storage server stands for all where the volume as a whole is concerned. What is so is
+read from glusterd's own files: its command takes a third of a second for each question.
+"""
+
+from __future__ import annotations
+
+from fabfile.engine.change import Resource
+from fabfile.engine.resources import Packages, Run, Service
+from fabfile.scenario import Machine, Scenario
+
+VOLUME = "nas"
+INFO = f"/var/lib/glusterd/vols/{VOLUME}/info"
+
+
+def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what each storage server looks like."""
+    return [Packages("glusterfs-server"), Service("glusterd.service")]
+
+
+def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the storage servers have together; done on the first of them."""
+    servers = [server.address("lan4") for server in scenario.tier("storage")]
+    allowed = [server.address("lan4") for server in scenario.tier("app")] + servers
+    options = {
+        # The default freezes all access for 42 s when a server dies.
+        "network.ping-timeout": "5",
+        # GlusterFS: half of the replicas and more must be there to write.
+        "cluster.quorum-type": "auto",
+        "auth.allow": ",".join(sorted(allowed)),
+    }
+    others = servers[1:]
+    return [
+        Run(
+            "join the storage servers",
+            "\n".join(_gluster(f"peer probe {other}") for other in others)
+            + "\n"
+            + f"await 60 'the storage servers to know each other' '{_peers(others)}'",
+            unless=_peers(others),
+        ),
+        Run(
+            f"create the volume {VOLUME}",
+            _gluster(
+                f"volume create {VOLUME} replica {scenario.replicas} "
+                + " ".join(f"{server}:{scenario.brick}" for server in servers)
+            ),
+            unless=f"[ -f {INFO} ]",
+        ),
+        *(
+            Run(
+                f"set {key} of the volume {VOLUME}",
+                _gluster(f"volume set {VOLUME} {key} {value}"),
+                unless=f"grep -qxF {key}={value} {INFO}",
+            )
+            for key, value in options.items()
+        ),
+        Run(
+            f"start the volume {VOLUME}",
+            _gluster(f"volume start {VOLUME}"),
+            unless=f"grep -qx status=1 {INFO}",
+        ),
+    ]
+
+
+def _gluster(command: str) -> str:
+    return f"gluster --mode=script {command}"
+
+
+def _peers(others: list[str]) -> str:
+    """Answer a shell condition: each of the others is a member (state 3) of the pool."""
+    conditions = [
+        f'grep -lx "hostname1={other}" /var/lib/glusterd/peers/* | xargs -r grep -qx state=3'
+        for other in others
+    ]
+    found = [f'grep -qsx "hostname1={other}" /var/lib/glusterd/peers/*' for other in others]
+    return " && ".join([*found, *conditions])

@@ -1,0 +1,5 @@
+"""What `invoke` finds: the namespace that `fab` finds in fabfile/."""
+
+from fabfile import namespace
+
+__all__ = ["namespace"]
