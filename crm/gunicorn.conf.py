@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from application import settings  # noqa: E402 - only importable after the line above
+from application import settings
 
 try:
     settings.load(os.environ)

@@ -105,9 +105,7 @@ def authenticate(database: Database, login: str, password: str) -> dict[str, Any
 def user_of_session(database: Database, user_id: int, epoch: int) -> dict[str, Any] | None:
     """Return the user a session belongs to, None when the session has been ended."""
     with database.transaction() as cursor:
-        cursor.execute(
-            "SELECT * FROM users WHERE id = %s AND session_epoch = %s", (user_id, epoch)
-        )
+        cursor.execute("SELECT * FROM users WHERE id = %s AND session_epoch = %s", (user_id, epoch))
         return cursor.fetchone()
 
 

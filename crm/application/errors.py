@@ -39,9 +39,9 @@ def _http_error(error: HTTPException) -> Answer:
     if error.code is None or error.code < 400:
         return error.get_response()
     status = error.code
-    own_words = isinstance(error, RequestEntityTooLarge) or error.description != type(
-        error
-    ).description
+    own_words = (
+        isinstance(error, RequestEntityTooLarge) or error.description != type(error).description
+    )
     sentence = SENTENCES.get(status) if not own_words or status == 413 else error.description
     return answer(status, sentence or error.description or "The request failed.")
 

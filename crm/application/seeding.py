@@ -8,11 +8,21 @@ from application.migrations import ADVISORY_LOCK
 from application.settings import SettingsError, required
 
 SAMPLES = (
-    ("Ada Lindqvist", "ada@lindqvist.example", "+46 8 555 01 42", "Lindqvist Optics",
-     "Prefers to be called in the morning."),
+    (
+        "Ada Lindqvist",
+        "ada@lindqvist.example",
+        "+46 8 555 01 42",
+        "Lindqvist Optics",
+        "Prefers to be called in the morning.",
+    ),
     ("Jonas Weber", "jonas.weber@weber-holz.example", "+49 711 555 0188", "Weber Holzbau", ""),
-    ("Marisol Vega", "marisol@vegaygarcia.example", "+34 91 555 0170", "Vega y García",
-     "Interested in the maintenance contract."),
+    (
+        "Marisol Vega",
+        "marisol@vegaygarcia.example",
+        "+34 91 555 0170",
+        "Vega y García",
+        "Interested in the maintenance contract.",
+    ),
 )
 
 

@@ -51,7 +51,7 @@ class Invalid(Exception):
 
 def storable(text: str) -> bool:
     """Tell whether PostgreSQL can store a text: no NUL, no lone surrogate, no control codes."""
-    if any(ord(char) < 32 and char not in "\t\n\r" or ord(char) == 127 for char in text):
+    if any((ord(char) < 32 and char not in "\t\n\r") or ord(char) == 127 for char in text):
         return False
     return not any(0xD800 <= ord(char) <= 0xDFFF for char in text)
 

@@ -69,9 +69,7 @@ def delete(database: Database, customer_id: int, visit_id: int) -> bool:
 
 
 def _back(customer_id: int) -> Response:
-    return redirect(
-        url_for("customers.show", customer_id=customer_id, _anchor="visits"), code=303
-    )
+    return redirect(url_for("customers.show", customer_id=customer_id, _anchor="visits"), code=303)
 
 
 @pages.post("")

@@ -45,9 +45,7 @@ def test_logging_out_ends_copies_of_the_cookie(app: Flask, browser: Browser) -> 
     assert copy.get("/customers").status_code == 303
 
 
-def test_brute_force_is_slowed_down(
-    visitor: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_brute_force_is_slowed_down(visitor: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "FAILURES_MAXIMUM", 2)
     assert [visitor.log_in("admin", "wrong").status_code for _ in range(3)] == [401, 401, 429]
     assert visitor.log_in("admin", PASSWORD).status_code == 429

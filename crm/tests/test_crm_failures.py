@@ -129,9 +129,7 @@ def test_a_server_that_never_answers_is_no_hang(
         assert time.monotonic() - begin < 2
 
 
-def test_an_unexpected_error_is_a_page(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_is_a_page(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 

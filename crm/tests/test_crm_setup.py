@@ -90,13 +90,11 @@ def test_two_migrations_at_once_apply_everything_once(empty_database: str) -> No
     assert applied == [path.stem for path in migrations.available()]
 
 
-def test_a_failing_migration_leaves_nothing_of_itself(
-    empty_database: str, tmp_path: Path
-) -> None:
+def test_a_failing_migration_leaves_nothing_of_itself(empty_database: str, tmp_path: Path) -> None:
     tmp_path.joinpath("0001_good.sql").write_text("CREATE TABLE good ();")
     bad = tmp_path / "0002_bad.sql"
     bad.write_text("CREATE TABLE half (); SELECT nonsense;")
-    with pytest.raises(migrations.MigrationError, match="0002_bad.sql"):
+    with pytest.raises(migrations.MigrationError, match=r"0002_bad\.sql"):
         migrations.migrate(empty_database, tmp_path)
     bad.write_text("CREATE TABLE half ();")
     assert migrations.migrate(empty_database, tmp_path) == ["0002_bad"]
