@@ -30,7 +30,6 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         Directory(f"{home(scenario)}/releases"),
         # The mount point of the uploads: root's, so that nothing lands on the local disk.
         Directory(f"{home(scenario)}/uploads", mode=0o555),
-        _unpacked(scenario),
         template(
             f"/etc/crm-deployer/{name}.env",
             source="/etc/crm-deployer/application.env",
@@ -39,6 +38,25 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             variables=_environment(scenario),
         ),
     ]
+
+
+def built(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the app server that builds the release holds: the first, as good as any."""
+    name = scenario.application.name
+    return [
+        Unpacked(
+            _directory(scenario),
+            lambda: release.archive(scenario),
+            scenario.application.build,
+            name,
+        )
+    ]
+
+
+def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the other app servers hold: what the first has built."""
+    builder = scenario.tier("app")[0]
+    return [Unpacked(_directory(scenario), lambda: release.fetch(builder, _directory(scenario)))]
 
 
 def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -104,13 +122,8 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     ]
 
 
-def _unpacked(scenario: Scenario) -> Unpacked:
-    return Unpacked(
-        f"{home(scenario)}/releases/{release.identifier(scenario)}",
-        lambda: release.archive(scenario),
-        scenario.application.build,
-        scenario.application.name,
-    )
+def _directory(scenario: Scenario) -> str:
+    return f"{home(scenario)}/releases/{release.identifier(scenario)}"
 
 
 def _environment(scenario: Scenario) -> dict[str, str]:
@@ -126,12 +139,11 @@ def _environment(scenario: Scenario) -> dict[str, str]:
 def _in_release(scenario: Scenario, command: str) -> str:
     """Answer shell that runs a command of the application in the release, as its user."""
     name = scenario.application.name
-    directory = f"{home(scenario)}/releases/{release.identifier(scenario)}"
     # Only the seed reads it; printf is the shell's own, so it is in no process list.
     password = scenario.secret("administrator_password")
     return (
         f"set -a; . /etc/crm-deployer/{name}.env; ADMIN_PASSWORD={shlex.quote(password)}; set +a\n"
-        f"cd {directory}\nrunuser -u {name} -- sh -c {shlex.quote(command)}\n"
+        f"cd {_directory(scenario)}\nrunuser -u {name} -- sh -c {shlex.quote(command)}\n"
     )
 
 

@@ -35,7 +35,6 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             mode=0o640,
             group="haproxy",
             check="haproxy -c -q -f {}",
-            secret=True,
             scenario=scenario,
             machine=machine,
             statistics_address=str(machine.addresses.get("management", "127.0.0.1")),

@@ -61,10 +61,12 @@ def show_plan(tier: str = "") -> None:
     with connected(wanted, _machines(stages)) as remotes:
         plan = _planned(stages, remotes, wanted)
     secrets = known_secrets(wanted.state)
-    for stage, machines in plan.items():
-        for machine, changes in machines.items():
+    for stage in stages:
+        for machine, changes in plan.get(stage.name, {}).items():
             for change in changes:
-                console.print(f"{machine} ({stage}): {hide(change.summary, secrets)}", markup=False)
+                console.print(
+                    f"{machine} ({stage.name}): {hide(change.summary, secrets)}", markup=False
+                )
                 for line in hide(change.diff, secrets).splitlines():
                     console.print(f"    {line}", markup=False)
     count = _count(plan)

@@ -17,26 +17,32 @@ from fabfile.scenario import Machine, Scenario
 Desired = Callable[[Scenario, Machine], list[Resource]]
 
 
+# Which of a tier's machines a step is for.
+ON = {"every": slice(None), "first": slice(1), "others": slice(1, None)}
+
+
 @dataclass(frozen=True)
 class Step:
-    """A line of the pipeline; `first` is done on the first machine of the tier only."""
+    """A line of the pipeline; `on` names which machines of the tier it is for."""
 
     name: str
     tier: str
     desired: Desired
     after: tuple[str, ...] = ()
-    first: bool = False
+    on: str = "every"
 
 
 PIPELINE = (
     Step("firewall", "firewall", firewall.desired),
     Step("database", "database", database.desired),
     Step("storage", "storage", storage.desired),
-    Step("volume", "storage", storage.volume, after=("storage",), first=True),
+    Step("volume", "storage", storage.volume, after=("storage",), on="first"),
     Step("app", "app", app.desired),
+    Step("build", "app", app.built, after=("app",), on="first"),
+    Step("ship", "app", app.shipped, after=("build",), on="others"),
     Step("mount", "app", app.mount, after=("app", "volume")),
-    Step("migrate", "app", app.migrated, after=("app", "database"), first=True),
-    Step("serve", "app", app.serving, after=("mount", "migrate")),
+    Step("migrate", "app", app.migrated, after=("build", "database"), on="first"),
+    Step("serve", "app", app.serving, after=("mount", "migrate", "ship")),
     Step("balancer", "balancer", balancer.desired),
 )
 
@@ -47,7 +53,7 @@ def stages(scenario: Scenario, tier: str = "") -> list[Stage]:
 
 
 def _stage(scenario: Scenario, step: Step) -> Stage:
-    machines = scenario.tier(step.tier)[: 1 if step.first else None]
+    machines = scenario.tier(step.tier)[ON[step.on]]
     return Stage(
         step.name,
         tuple(machine.name for machine in machines),

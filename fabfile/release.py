@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import io
+import shlex
 import tarfile
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
-from fabfile.scenario import Application, Scenario
+from fabfile.engine.remote import MachineError, Remote
+from fabfile.scenario import Application, Machine, Scenario
+
+_fetching = Lock()
 
 
 def identifier(scenario: Scenario) -> str:
@@ -23,6 +29,31 @@ def archive(scenario: Scenario) -> bytes:
     """Answer the release as .tar.gz; the same source gives the same bytes."""
     application: Application = scenario.application
     return _packed(application.source, application.exclude, application.build)[1]
+
+
+def fetch(builder: Machine, directory: str) -> bytes:
+    """Answer a built release as .tar.gz from the machine that built it; asked for once only.
+
+    Raises MachineError when the machine does not have it.
+    """
+    with _fetching:
+        return _fetched(builder.name, builder.login, directory)
+
+
+@cache
+def _fetched(name: str, login: object, directory: str) -> bytes:
+    remote = Remote(name, login)
+    try:
+        answer = remote.run(
+            "file=$(mktemp) && trap 'rm -f $file' EXIT && "
+            f'tar -C {shlex.quote(directory)} -czf "$file" . && base64 -w0 "$file"',
+            seconds=300,
+        )
+    finally:
+        remote.close()
+    if answer.code:
+        raise MachineError(name, f"the release in {directory} could not be read: {answer.text}")
+    return base64.b64decode(answer.text)
 
 
 @cache
