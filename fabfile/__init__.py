@@ -2,7 +2,8 @@
 
 from invoke import Collection, Context, Task, task
 
-from fabfile import deployment
+from fabfile import deployment, verification
+from fabfile import status as status_report
 
 
 @task
@@ -17,6 +18,18 @@ def plan(context: Context) -> None:
     deployment.show_plan()
 
 
+@task(help={"json": "print it as JSON"})
+def status(context: Context, json: bool = False) -> None:
+    """Show every machine: up since when, its services, and what it sees of the others."""
+    status_report.report(json)
+
+
+@task(help={"json": "print the checks as JSON"})
+def verify(context: Context, json: bool = False) -> None:
+    """Check from outside that everything works (exit code 1 if something does not)."""
+    verification.show(json)
+
+
 def _tier(tier: str, what: str) -> Collection:
     def deploy_tier(context: Context) -> None:
         deployment.deploy(tier)
@@ -29,7 +42,7 @@ def _tier(tier: str, what: str) -> Collection:
     return Collection(deploy=Task(deploy_tier), plan=Task(plan_tier))
 
 
-namespace = Collection(deploy, plan)
+namespace = Collection(deploy, plan, status)
 namespace.add_collection(_tier("database", "the database server"), "database")
 namespace.add_collection(_tier("storage", "the storage servers"), "storage")
 namespace.add_collection(_tier("app", "the app servers"), "app")
