@@ -1,0 +1,106 @@
+"""The pipeline, releases and credentials: what can be told without a machine."""
+
+import stat
+import tarfile
+from io import BytesIO
+
+import pytest
+
+from fabfile import app, balancer, database, pipeline, release
+from fabfile.credentials import known_secrets, scram_verifier, secret
+from fabfile.engine.resources import File, Unpacked
+from fabfile.progress import hide
+from fabfile.scenario import Scenario, load
+
+
+@pytest.fixture
+def scenario(tmp_path, monkeypatch) -> Scenario:
+    monkeypatch.setattr(Scenario, "state", tmp_path)
+    return load()
+
+
+def test_each_stage_comes_after_stages_that_stand_before_it() -> None:
+    known = set()
+    for step in pipeline.PIPELINE:
+        assert set(step.after) <= known, step.name
+        known.add(step.name)
+
+
+def test_a_stage_for_the_first_machine_and_one_for_the_others(scenario) -> None:
+    machines = {stage.name: stage.machines for stage in pipeline.stages(scenario)}
+    assert machines["build"] == ("s1",)
+    assert machines["ship"] == ("s2", "s3")
+    assert machines["serve"] == ("s1", "s2", "s3")
+
+
+def test_a_tier_has_its_own_stages_only(scenario) -> None:
+    assert [stage.name for stage in pipeline.stages(scenario, "storage")] == ["storage", "volume"]
+
+
+def test_no_machine_gets_packages_of_another_tier(scenario) -> None:
+    assert pipeline.packages(scenario, scenario.machine("bbdd")) == ("postgresql",)
+    assert "haproxy" not in pipeline.packages(scenario, scenario.machine("s1"))
+
+
+def test_the_same_source_gives_the_same_release(scenario) -> None:
+    identifier = release.identifier(scenario)
+    release._packed.cache_clear()
+    assert release.identifier(scenario) == identifier
+
+
+def test_a_release_leaves_out_what_is_excluded(scenario) -> None:
+    with tarfile.open(fileobj=BytesIO(release.archive(scenario))) as archive:
+        names = archive.getnames()
+    assert "wsgi.py" in names
+    assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]
+
+
+def test_only_app_servers_may_reach_the_database(scenario) -> None:
+    resources = database.desired(scenario, scenario.machine("bbdd"))
+    access = next(r for r in resources if isinstance(r, File) and r.path.endswith("pg_hba.conf"))
+    hosts = [line.split() for line in access.content.splitlines() if line.startswith("host")]
+    assert [host[3] for host in hosts] == ["10.1.4.11/32", "10.1.4.12/32", "10.1.4.13/32"]
+    assert {host[4] for host in hosts} == {"scram-sha-256"}
+
+
+def test_each_app_server_is_a_backend_of_the_balancer(scenario) -> None:
+    resources = balancer.desired(scenario, scenario.machine("lb"))
+    text = next(r.content for r in resources if r.key == "/etc/haproxy/haproxy.cfg")
+    for server in scenario.tier("app"):
+        assert f"server {server.name} {server.address('lan3')}:3000" in text
+
+
+def test_secrets_stand_only_in_files_that_not_everybody_may_read(scenario) -> None:
+    for step in pipeline.PIPELINE:
+        for machine in scenario.tier(step.tier):
+            for resource in step.desired(scenario, machine):
+                if isinstance(resource, File) and resource.mode & 0o007:
+                    found = [s for s in known_secrets(scenario.state) if s in resource.content]
+                    assert not found, resource.path
+
+
+def test_the_database_server_gets_no_password(scenario) -> None:
+    password = scenario.secret("database_password")
+    for resource in database.desired(scenario, scenario.machine("bbdd")):
+        assert password not in repr(resource)
+
+
+def test_others_ship_what_the_first_builds(scenario) -> None:
+    built = app.built(scenario, scenario.machine("s1"))[0]
+    shipped = app.shipped(scenario, scenario.machine("s2"))[0]
+    assert isinstance(shipped, Unpacked)
+    assert (built.path, bool(built.build), shipped.build) == (shipped.path, True, "")
+
+
+def test_a_secret_is_made_once_and_kept_for_its_owner_only(tmp_path) -> None:
+    first = secret(tmp_path / "state", "password")
+    assert secret(tmp_path / "state", "password") == first
+    assert stat.S_IMODE((tmp_path / "state/secrets.json").stat().st_mode) == 0o600
+    assert hide(f"it is {first}.", known_secrets(tmp_path / "state")) == "it is ********."
+
+
+def test_scram_verifier_has_the_form_that_postgresql_stores() -> None:
+    verifier = scram_verifier("pencil", "crm")
+    assert verifier == scram_verifier("pencil", "crm") != scram_verifier("pencil", "other")
+    scheme, iterations, keys = verifier.split("$")
+    assert (scheme, iterations.split(":")[0], len(keys)) == ("SCRAM-SHA-256", "4096", 89)
