@@ -1,0 +1,81 @@
+"""What a check is, and what all groups of checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fabfile.engine.remote import MachineError, Output, Remote
+from fabfile.scenario import Machine, Scenario
+
+# With room for a scan's many sockets, as far as the machine lets root have it.
+PYTHON = "ulimit -n 50000 2>/dev/null || ulimit -n $(ulimit -Hn); exec python3 -"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A sentence that is true or false, and what was seen."""
+
+    name: str
+    ok: bool
+    seen: str
+
+
+class Unreachable:
+    """Stands in for a machine that could not be reached: each use says so at once."""
+
+    def __init__(self, error: MachineError) -> None:
+        self._error = error
+
+    def run(self, script: str, *, seconds: float = 0) -> Output:
+        """Raise why the machine could not be reached."""
+        raise self._error
+
+    def pipe(self, command: str, data: bytes, *, seconds: float = 0) -> Output:
+        """Raise why the machine could not be reached."""
+        raise self._error
+
+
+@dataclass(frozen=True)
+class Site:
+    """The scenario and a connection to each of its machines."""
+
+    scenario: Scenario
+    remotes: Mapping[str, Remote | Unreachable]
+
+    def run(self, machine: str, script: str, seconds: float = 10) -> str:
+        """Run a shell script as root on a machine; answers its output whatever the exit code."""
+        return _said(self.remotes[machine].run(script, seconds=seconds))
+
+    def python(self, machine: str, program: str, seconds: float = 10) -> str:
+        """Run a Python program as root on a machine; raises RuntimeError when it fails."""
+        # As input, not as an argument: it would show in the process list.
+        output = self.remotes[machine].pipe(PYTHON, program.encode(), seconds=seconds)
+        if output.code:
+            last = (output.text.strip().splitlines() or [f"exit code {output.code}"])[-1]
+            raise RuntimeError(f"{machine}: the program failed: {last}")
+        return _said(output)
+
+
+def _said(output: Output) -> str:
+    # sudo's warnings (a host name that doesn't resolve) come in between, at any time.
+    lines = output.text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("sudo: "))
+
+
+def judged(name: str, judge: Callable[[], tuple[bool, str]]) -> Check:
+    """Answer the check of that name; whatever goes wrong in it makes it false, in one line."""
+    try:
+        ok, seen = judge()
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        return Check(name, False, lines[0] if lines else type(error).__name__)
+    return Check(name, ok, seen)
+
+
+def together(machines: Sequence[Machine], work: Callable[[Machine], object]) -> dict[str, object]:
+    """Answer machine name -> what `work` answers for it, all at once; raises the first error."""
+    with ThreadPoolExecutor(max(1, len(machines))) as pool:
+        answers = pool.map(work, machines)
+        return {machine.name: answer for machine, answer in zip(machines, answers, strict=True)}

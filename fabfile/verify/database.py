@@ -1,0 +1,127 @@
+"""Database: each app server is connected from its own address, and nobody else gets in."""
+
+from __future__ import annotations
+
+import json
+
+from fabfile.scenario import Machine
+from fabfile.verify.check import Check, Site, judged, together
+
+PORT = 5432
+
+STARTUP = """
+import socket, struct
+body = struct.pack("!I", 196608) + b"user\\0{name}\\0database\\0{name}\\0\\0"
+connection = socket.create_connection(("{address}", {port}), 5)
+connection.settimeout(5)
+connection.sendall(struct.pack("!I", len(body) + 4) + body)
+print(connection.recv(4096).decode(errors="replace").replace("\\0", " "))
+"""
+
+HEALTH = """
+import socket
+connection = socket.create_connection(("{address}", {port}), 5)
+connection.settimeout(5)
+connection.sendall(b"GET {path} HTTP/1.0\\r\\n\\r\\n")
+print(connection.recv(4096).decode(errors="replace").splitlines()[0])
+"""
+
+SQLITE = """
+import json, os
+found = []
+for top in {tops}:
+    for directory, _, names in os.walk(top):
+        for name in names:
+            path = os.path.join(directory, name)
+            try:
+                with open(path, "rb") as file:
+                    magic = file.read(15) == b"SQLite format 3"
+            except OSError:
+                continue
+            if magic or name.endswith((".sqlite", ".sqlite3", ".db")):
+                found.append(path)
+print(json.dumps(found))
+"""
+
+
+def checks(site: Site) -> list[Check]:
+    """Check who is connected to the database, who is refused, and how the password is kept."""
+    found = []
+    for app in site.scenario.tier("app"):
+        found.append(
+            judged(
+                f"database: {app.name} is connected from {app.address('lan4')}",
+                lambda app=app: _connected(site, app),
+            )
+        )
+    stranger = site.scenario.tier("storage")[0]
+    app = site.scenario.tier("app")[0]
+    return [
+        *found,
+        judged(f"database: refused from {stranger.name}", lambda: _refused(site, stranger)),
+        judged("database: refused with a wrong password", lambda: _wrong_password(site, app)),
+        judged("database: the password is stored as SCRAM-SHA-256", lambda: _scram(site)),
+        judged("database: no SQLite file in the application", lambda: _no_sqlite(site)),
+    ]
+
+
+def _query(site: Site, sql: str) -> str:
+    machine = site.scenario.tier("database")[0].name
+    return site.run(machine, f'cd / && runuser -u postgres -- psql -XAt -c "{sql}"').strip()
+
+
+def _connected(site: Site, app: Machine) -> tuple[bool, str]:
+    application = site.scenario.application
+    # From the balancer, as nobody else may; but past HAProxy, to leave its turns alone.
+    request = HEALTH.format(
+        address=app.address("lan3"), port=site.scenario.ports["app"], path=application.health
+    )
+    site.python(site.scenario.tier("balancer")[0].name, request)
+    text = _query(
+        site,
+        "SELECT client_addr, count(*) FROM pg_stat_activity "
+        f"WHERE datname = '{application.name}' AND client_addr IS NOT NULL GROUP BY 1 ORDER BY 1",
+    )
+    rows = dict(line.split("|") for line in text.splitlines() if line.count("|") == 1)
+    count = rows.get(app.address("lan4"), "0")
+    return count != "0", f"{count} connections from it; seen: {', '.join(rows) or 'none'}"
+
+
+def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
+    program = STARTUP.format(
+        name=site.scenario.application.name,
+        address=site.scenario.tier("database")[0].address("lan4"),
+        port=PORT,
+    )
+    answer = site.python(stranger.name, program)
+    refused = "no pg_hba.conf entry" in answer
+    return refused, "no pg_hba.conf entry for it" if refused else "it was asked to log in"
+
+
+def _wrong_password(site: Site, app: Machine) -> tuple[bool, str]:
+    name = site.scenario.application.name
+    address = site.scenario.tier("database")[0].address("lan4")
+    text = site.run(
+        app.name,
+        f"PGPASSWORD=wrong PGCONNECT_TIMEOUT=5 psql -Xw -h {address} -U {name} -c 'SELECT 1'",
+    )
+    refused = "password authentication failed" in text
+    last = (text.strip().splitlines() or ["no answer"])[-1]
+    return refused, f"{app.name}: " + ("password authentication failed" if refused else last)
+
+
+def _scram(site: Site) -> tuple[bool, str]:
+    role = site.scenario.application.name
+    # Only its first letters leave the machine.
+    sql = f"SELECT left(rolpassword, 13) FROM pg_authid WHERE rolname = '{role}'"
+    answer = _query(site, sql)
+    return answer == "SCRAM-SHA-256", f"role {role}: {answer or 'no password'}"
+
+
+def _no_sqlite(site: Site) -> tuple[bool, str]:
+    tops = [f"/srv/{site.scenario.application.name}", "/mnt/nas"]
+    program = SQLITE.format(tops=tops)
+    apps = site.scenario.tier("app")
+    found = together(apps, lambda app: json.loads(site.python(app.name, program)))
+    paths = [f"{name}:{path}" for name, files in found.items() for path in files]
+    return not paths, ", ".join(paths[:5]) or f"none under {' and '.join(tops)}"
