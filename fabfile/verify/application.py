@@ -15,6 +15,7 @@ from fabfile.verify.check import Check, Site, judged
 
 LIMIT = 5
 SEEN_SECONDS = 10
+GONE_SECONDS = 3
 
 
 def checks(site: Site) -> list[Check]:
@@ -128,12 +129,22 @@ class _Visitor:
     def read_photo(self) -> tuple[bool, str]:
         return self._everywhere(self._photo, self._picture)
 
+    def _photo_status(self) -> int:
+        # A server may show for a moment what another removed: the volume's clients cache.
+        deadline = time.monotonic() + GONE_SECONDS
+        while self._photo:
+            status = self._get(self._photo).status_code
+            if status == 404 or time.monotonic() > deadline:
+                return status
+            time.sleep(0.2)
+        return 404
+
     def delete(self) -> tuple[bool, str]:
         if not self._page:
             return False, "there was none to delete"
         self._post(f"{self._page}/delete", self._page, {})
         page = self._get(self._page).status_code
-        photo = self._get(self._photo).status_code if self._photo else 404
+        photo = self._photo_status()
         after = self._count()
         seen = f"page {page}, photo {photo}, {after} customers as before"
         if after != self._before:

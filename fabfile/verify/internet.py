@@ -137,7 +137,11 @@ def _tcp(site: Site, found: dict, open_one: str) -> tuple[bool, str]:
     avoid = own[0].addresses.get("management") if own else None
     ports = sorted({*USED_PORTS, *scenario.ports.values()})
     script = program(whole, list(every), ports, list(UDP_PORTS), str(avoid or ""))
-    found.update(ast.literal_eval(_outside(site, script)))
+    # Only the literal: sudo's warnings, in pieces, may come around it.
+    answer = re.search(r"\{.*\}", _outside(site, script))
+    if not answer:
+        return False, "the scan gave no result"
+    found.update(ast.literal_eval(answer[0]))
     strange = [address for address in found["skipped"] if not every[address]]
     if strange:
         return False, f"the way to {', '.join(strange)} doesn't pass the firewall"
