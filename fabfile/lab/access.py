@@ -1,0 +1,85 @@
+"""How the person gets into the machines: the lab's key pair, and the machines' pinned host keys.
+
+These files are the person's. Run as root through sudo, the lab gives them to who called sudo.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fabfile.lab.host import LabError, run
+from fabfile.lab.machines import host_keys
+from fabfile.scenario import ROOT, Machine, Scenario
+
+
+def host(machine: Machine) -> str:
+    """Answer how known_hosts names a machine's SSH server, see sshd(8)."""
+    port = machine.login.port or 22
+    return machine.login.host if port == 22 else f"[{machine.login.host}]:{port}"
+
+
+def public_keys(scenario: Scenario) -> dict[str, str]:
+    """Answer the public key to let in on each machine; a key pair that is missing is made."""
+    made: dict[Path, str] = {}
+    for machine in scenario.machines:
+        key = machine.login.key if machine.login else None
+        if key and key not in made:
+            made[key] = _public_key(key)
+    return {m.name: made[m.login.key] for m in scenario.machines if m.login and m.login.key}
+
+
+def pin_host_keys(scenario: Scenario) -> None:
+    """Write the host keys of the lab's machines to known_hosts, leaving other hosts' alone."""
+    keys = host_keys(scenario.lab)
+    pinned: dict[Path, dict[str, str]] = {}
+    for machine in scenario.machines:
+        if machine.login and machine.login.known_hosts and machine.name in keys:
+            lines = pinned.setdefault(machine.login.known_hosts, {})
+            for name in dict.fromkeys([host(machine), machine.address("management")]):
+                lines[name] = f"{name} {keys[machine.name]}"
+    for path, lines in pinned.items():
+        old = path.read_text().splitlines() if path.exists() else []
+        others = [line for line in old if line.split(" ")[0] not in lines]
+        text = "\n".join([*others, *lines.values()]) + "\n"
+        if not path.exists() or path.read_text() != text:
+            _make_parent(path)
+            new = path.with_name(f"{path.name}.new")
+            new.write_text(text)
+            new.chmod(0o644)
+            give_to_person(new)
+            new.replace(path)
+
+
+def give_to_person(path: Path) -> None:
+    """Give a file or directory, with all below, to who called sudo; nothing to do without sudo."""
+    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
+    if os.geteuid() != 0 or not user or not path.exists():
+        return
+    for item in (path, *path.rglob("*")):
+        os.chown(item, int(user), int(group or user), follow_symlinks=False)
+
+
+def _public_key(key: Path) -> str:
+    if not key.exists():
+        _make_parent(key)
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", key)
+        give_to_person(key)
+        give_to_person(key.with_name(f"{key.name}.pub"))
+    public = key.with_name(f"{key.name}.pub")
+    if public.exists():
+        return public.read_text()
+    try:
+        return run("ssh-keygen", "-y", "-P", "", "-f", key)
+    except LabError:
+        raise LabError(
+            f"{key} is no private key without a passphrase; name another file in LOGIN['key']."
+        ) from None
+
+
+def _make_parent(path: Path) -> None:
+    """Make the directory of a file, for the person alone."""
+    missing = [parent for parent in path.parents if not parent.exists()]
+    for parent in reversed(missing):
+        parent.mkdir(mode=0o700 if parent.parent != ROOT else 0o755)
+        give_to_person(parent)

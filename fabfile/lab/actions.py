@@ -1,0 +1,261 @@
+"""What the lab does as root: bring machines up, take them down, say how they are.
+
+`perform` is the one way in, called by fabfile.lab.commands directly or through sudo. What needs
+the person's own files (passwords, keys) comes in a `Request`; nothing here writes to those.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fabfile.lab import images, machines, network, preflight, render
+from fabfile.lab.host import LabError, answers_ssh, one_at_a_time
+from fabfile.scenario import Machine, Scenario
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the lab; empty `machines` means all.
+
+    `bare` None keeps each machine as it was made; `packages` and `public_keys` are by machine.
+    """
+
+    action: str
+    machines: tuple[str, ...] = ()
+    bare: bool | None = None
+    kill: bool = False
+    images: bool = False
+    images_from: str = ""
+    packages: Mapping[str, list[str]] = field(default_factory=dict)
+    public_keys: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `up` has to do; `create` says why for each machine."""
+
+    create: Mapping[str, str]
+    start: tuple[str, ...]
+    remove: tuple[str, ...]
+
+
+def say(text: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def perform(scenario: Scenario, request: Request) -> object:
+    """Do what is asked and answer what it tells, if anything. Raises LabError."""
+    directory = scenario.lab.directory
+    if request.action == "status":
+        return status(scenario)
+    if request.action == "down" and not directory.exists():
+        return down(scenario, request)
+    with one_at_a_time(directory, say):
+        return {"up": up, "down": down, "stop": stop, "start": start}[request.action](
+            scenario, request
+        )
+
+
+def lab_machines(scenario: Scenario) -> list[Machine]:
+    """Answer the machines that are containers: all but this computer."""
+    return [machine for machine in scenario.machines if machine.tier != "control"]
+
+
+def plan(
+    scenario: Scenario,
+    request: Request,
+    records: Mapping[str, machines.Record | None],
+    running: Iterable[str],
+) -> Plan:
+    """Answer what is to be done to have the machines asked for, and only those of the scenario."""
+    create, begin = {}, []
+    for machine in lab_machines(scenario):
+        if request.machines and machine.name not in request.machines:
+            continue
+        record = records.get(machine.name)
+        reason = _why_anew(scenario, machine, record, request.bare)
+        if reason:
+            create[machine.name] = "" if machine.name not in records else reason
+        elif machine.name not in running:
+            begin.append(machine.name)
+    known = {machine.name for machine in lab_machines(scenario)}
+    gone = () if request.machines else tuple(name for name in records if name not in known)
+    return Plan(create, tuple(begin), gone)
+
+
+def up(scenario: Scenario, request: Request) -> None:
+    """Start the machines asked for, making those that are missing or no longer as described."""
+    begin = time.monotonic()
+    lab, records = scenario.lab, machines.records(scenario.lab)
+    todo = plan(scenario, request, records, machines.running(lab))
+    busy = [scenario.machine(name) for name in [*todo.create, *todo.start]]
+    problems = preflight.problems(scenario, busy, bool(todo.create))
+    if problems:
+        raise LabError("\n".join(problems))
+    for name in todo.remove:
+        machines.remove(lab, name)
+        say(f"{name:7} removed: the scenario has no such machine any more")
+    changed = network.up(scenario)
+    machines.write_isolate(lab)
+    layers = _images(scenario, request, todo)
+    soft = {machine.name: _soft(scenario, machine, request) for machine in lab_machines(scenario)}
+
+    def work(machine: Machine) -> None:
+        if machine.name in todo.create:
+            if reason := todo.create[machine.name]:
+                say(f"{machine.name:7} is made anew: {reason}")
+            bare = _wants_bare(request, records.get(machine.name))
+            packages = () if bare else tuple(request.packages.get(machine.name, ()))
+            machines.create(scenario, machine, layers[packages], bare, soft[machine.name])
+        else:
+            machines.refresh(scenario, machine, records[machine.name], soft[machine.name])
+        machines.start(scenario, machine)
+        say(f"{machine.name:7} answers SSH after {time.monotonic() - begin:.1f} s")
+
+    _on_each(busy, work)
+    refreshed = [
+        machines.refresh(scenario, machine, record, soft[machine.name])
+        for machine in lab_machines(scenario)
+        if (record := records.get(machine.name)) and machine not in busy
+    ]
+    seconds = time.monotonic() - begin
+    if busy:
+        say(f"lab     {len(busy)} machines are up after {seconds:.1f} s")
+    elif changed or todo.remove or any(refreshed):
+        say(f"lab     networks and names brought up to date in {seconds:.1f} s")
+    else:
+        say(f"lab     nothing to do: {len(records)} machines run ({seconds:.1f} s)")
+
+
+def down(scenario: Scenario, request: Request) -> None:
+    """Remove machines, networks and rules, and on request the images; also after a killed run."""
+    begin = time.monotonic()
+    lab = scenario.lab
+    names = sorted(machines.records(lab))
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        for future in [pool.submit(machines.remove, lab, name) for name in names]:
+            future.result()
+    changed = network.down(lab)
+    for rest in machines.images(lab).glob(f"{images.NEW}*"):
+        shutil.rmtree(rest)
+    if request.images:
+        images.prune(machines.images(lab), ())
+        shutil.rmtree(lab.directory, ignore_errors=not lab.directory.exists())
+    if names or changed:
+        say(f"lab     {len(names)} machines removed in {time.monotonic() - begin:.1f} s")
+    else:
+        say("lab     nothing to do: no machine, bridge or rule is there")
+
+
+def stop(scenario: Scenario, request: Request) -> None:
+    """Shut machines down, or take them away at once."""
+    running = machines.running(scenario.lab)
+    for name in request.machines:
+        machines.stop(scenario.lab, name, kill=request.kill)
+        say(f"{name:7} {'is stopped' if name in running else 'was not running'}")
+
+
+def start(scenario: Scenario, request: Request) -> None:
+    """Start machines that were stopped."""
+    records, running = machines.records(scenario.lab), machines.running(scenario.lab)
+    missing = [name for name in request.machines if not records.get(name)]
+    if missing:
+        raise LabError(f"There is no machine {', '.join(missing)} yet: run lab.up.")
+    up(scenario, request) if set(request.machines) - running else say("lab     nothing to do")
+
+
+def status(scenario: Scenario) -> list[dict[str, str]]:
+    """Answer what is to be said of each machine: name, tier, address, state, image, SSH."""
+    records, running = machines.records(scenario.lab), machines.running(scenario.lab)
+
+    def row(machine: Machine) -> dict[str, str]:
+        record, address = records.get(machine.name), machine.address("management")
+        state = "running" if machine.name in running else "stopped" if record else "absent"
+        greets = state == "running" and answers_ssh(address, render.port(machine), 1)
+        return {
+            "machine": machine.name,
+            "tier": machine.tier,
+            "address": address,
+            "state": state,
+            "image": "" if not record else "bare" if record.bare else "prepared",
+            "SSH": "answers" if greets else "",
+        }
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return list(pool.map(row, lab_machines(scenario)))
+
+
+def _why_anew(
+    scenario: Scenario, machine: Machine, record: machines.Record | None, bare: bool | None
+) -> str:
+    """Answer why a machine cannot stay as it is, "" when it can."""
+    if not record:
+        return "its making was cut short"
+    if bare is not None and record.bare != bare:
+        kinds = ("prepared", "bare")
+        return f"it was {kinds[record.bare]}, {kinds[bare]} is wanted"
+    now, then = render.definition(scenario, machine), record.definition
+    changes = [
+        f"{name} was {then.get(name) or 'absent'}, is {now.get(name) or 'absent'}"
+        for name in [*now, *(then.keys() - now.keys())]
+        if then.get(name) != now.get(name)
+    ]
+    if not changes and not all(Path(layer).is_dir() for layer in record.layers):
+        return "its image is gone"
+    return "; ".join(changes)
+
+
+def _wants_bare(request: Request, record: machines.Record | None) -> bool:
+    return (record.bare if record else False) if request.bare is None else request.bare
+
+
+def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping:
+    """Build what the new machines need; remove images that none needs or would need again."""
+    if not todo.create:
+        return {}
+    lab, records = scenario.lab, machines.records(scenario.lab)
+    directory = machines.images(lab)
+    everyone = lab_machines(scenario)
+    prepared = {machine.name: tuple(request.packages.get(machine.name, ())) for machine in everyone}
+    needed = {()} | {
+        prepared[name] for name in todo.create if not _wants_bare(request, records.get(name))
+    }
+    users = {render.user(machine) for machine in everyone}
+    shared = Path(request.images_from) if request.images_from else None
+    layers = images.ensure(directory, users, sorted(needed), say, shared)
+    base = images.base_name(users)
+    keep = {base} | {images.layer_name(base, packages) for packages in prepared.values()}
+    for name, record in records.items():
+        if record and name not in todo.create:
+            keep |= {Path(layer).name for layer in record.layers}
+    images.prune(directory, keep)
+    return layers
+
+
+def _soft(scenario: Scenario, machine: Machine, request: Request) -> dict[str, str]:
+    def text(path: str) -> str:
+        return Path(path).read_text() if Path(path).exists() else ""
+
+    resolv_conf = render.resolv_conf(
+        text("/etc/resolv.conf"), text("/run/systemd/resolve/resolv.conf")
+    )
+    home = f"/home/{render.user(machine)}"
+    return {
+        "/etc/hosts": render.hosts(scenario, machine),
+        "/etc/resolv.conf": resolv_conf,
+        f"{home}/.ssh/authorized_keys": request.public_keys[machine.name],
+    }
+
+
+def _on_each(todo: list[Machine], work: Callable[[Machine], None]) -> None:
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        futures = [pool.submit(work, machine) for machine in todo]
+    failures = [str(error) for future in futures if (error := future.exception())]
+    if failures:
+        raise LabError("\n".join(failures))

@@ -1,0 +1,284 @@
+"""The machines of the lab as LXC containers: making, starting, stopping and removing them.
+
+Each has a directory `machines/NAME`: `config` for LXC, `upper` with what the machine has written
+over its images, `brick` on storage servers, `machine.json` with what it was made from. That file
+is written last: a directory without it is what a killed run left, and is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fabfile.lab import render
+from fabfile.lab.host import LabError, answers_ssh, run, tail, wait_until
+from fabfile.scenario import Lab, Machine, Scenario
+
+ISOLATE = """\
+#!/bin/sh
+# Run by LXC with a machine's management interface: an isolated port reaches this computer and no
+# other isolated port, see bridge(8). Fabric and packages pass; machines do not see each other.
+eval "interface=\\${$#}"
+echo 1 > "/sys/class/net/$interface/brport/isolated"
+"""
+SNAKEOIL = "etc/ssl/private/ssl-cert-snakeoil.key"
+START_SECONDS = 60
+
+
+@dataclass
+class Record:
+    """What a machine was made from; `soft` is what can change while it lives."""
+
+    definition: Mapping[str, str]
+    layers: list[str]
+    bare: bool
+    soft: Mapping[str, str]
+
+
+def homes(lab: Lab) -> Path:
+    """Answer the directory with a directory for each machine."""
+    return lab.directory / "machines"
+
+
+def images(lab: Lab) -> Path:
+    """Answer the directory of the images."""
+    return lab.directory / "images"
+
+
+def records(lab: Lab) -> dict[str, Record | None]:
+    """Answer what each machine on the disk was made from; None where the making was cut short."""
+    found: dict[str, Record | None] = {}
+    for home in sorted(homes(lab).glob("*")):
+        path = home / "machine.json"
+        found[home.name] = Record(**json.loads(path.read_text())) if path.exists() else None
+    return found
+
+
+def running(lab: Lab) -> set[str]:
+    """Answer the names of the machines that run."""
+    if not homes(lab).exists():
+        return set()
+    return set(run("lxc-ls", "-P", homes(lab), "--running", "-1").split())
+
+
+def create(
+    scenario: Scenario, machine: Machine, layers: list[Path], bare: bool, soft: Mapping[str, str]
+) -> None:
+    """Make a machine's directory anew, with its own host key, addresses and machine-id."""
+    home = homes(scenario.lab) / machine.name
+    remove(scenario.lab, machine.name)
+    upper = home / "upper"
+    upper.mkdir(parents=True)
+    if render.brick_mount(scenario, machine):
+        (home / "brick").mkdir()
+    key = home / "host_key"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{machine.name}", "-f", key)
+    files = {
+        **render.networkd_files(scenario, machine),
+        "/etc/hostname": f"{machine.name}\n",
+        "/etc/machine-id": f"{secrets.token_hex(16)}\n",
+        "/etc/ssh/sshd_config.d/10-lab.conf": render.SSHD.format(port=render.port(machine)),
+        "/etc/ssh/ssh_host_ed25519_key.pub": key.with_suffix(".pub").read_text(),
+    }
+    for path, text in files.items():
+        _put(upper, layers, path, text)
+    _put(upper, layers, "/etc/ssh/ssh_host_ed25519_key", key.read_text(), mode=0o600)
+    key.unlink()
+    _own_certificate(upper, layers, machine)
+    for path, text in soft.items():
+        _put_soft(upper, layers, path, text, render.user(machine))
+    record = Record(
+        render.definition(scenario, machine), [str(layer) for layer in layers], bare, dict(soft)
+    )
+    _write_record(home, record)
+
+
+def refresh(scenario: Scenario, machine: Machine, record: Record, soft: Mapping[str, str]) -> bool:
+    """Bring names, name servers and login key of an existing machine up to date; was it needed?"""
+    if record.soft == soft:
+        return False
+    home = homes(scenario.lab) / machine.name
+    for path, text in soft.items():
+        if record.soft.get(path) == text:
+            continue
+        if machine.name in running(scenario.lab):
+            # Not through the upper directory: changing that under a mounted overlay is undefined.
+            attach = ("lxc-attach", "-P", home.parent, "-n", machine.name, "--")
+            run(*attach, "sh", "-c", 'cat > "$0"', path, stdin=text)
+        else:
+            layers = [Path(layer) for layer in record.layers]
+            _put_soft(home / "upper", layers, path, text, render.user(machine))
+    _write_record(home, Record(record.definition, record.layers, record.bare, dict(soft)))
+    return True
+
+
+def start(scenario: Scenario, machine: Machine) -> None:
+    """Start a machine and wait until its SSH server answers.
+
+    Raises LabError with the last lines of LXC's or the machine's own log.
+    """
+    lab = scenario.lab
+    home = homes(lab) / machine.name
+    _kill_rests(home)
+    layers = [Path(layer) for layer in json.loads((home / "machine.json").read_text())["layers"]]
+    isolate = lab.directory / "isolate"
+    (home / "config").write_text(render.lxc_config(scenario, machine, home, layers, isolate))
+    for log in ("lxc.log", "console.log"):
+        (home / log).unlink(missing_ok=True)
+    try:
+        run("lxc-start", "-P", home.parent, "-n", machine.name)
+    except LabError as error:
+        raise LabError(f"{machine.name} did not start: {error}\n{_log(home / 'lxc.log')}") from None
+    address, port = machine.address("management"), render.port(machine)
+    if not wait_until(lambda left: answers_ssh(address, port, left), START_SECONDS):
+        raise LabError(
+            f"{machine.name} runs, but no SSH server answered at {address}:{port} within "
+            f"{START_SECONDS} s. Its console said last:\n{_log(home / 'console.log')}"
+        )
+
+
+def stop(lab: Lab, name: str, kill: bool = False) -> None:
+    """Shut a machine down; `kill` takes it away at once, as a power cut does."""
+    if name in running(lab):
+        how = ["--kill"] if kill else ["--timeout", "30"]
+        run("lxc-stop", "-P", homes(lab), "-n", name, *how)
+    _kill_rests(homes(lab) / name)
+
+
+def remove(lab: Lab, name: str) -> None:
+    """Stop a machine at once and delete all that it has written."""
+    home = homes(lab) / name
+    if home.exists():
+        if (home / "config").exists():
+            stop(lab, name, kill=True)
+        shutil.rmtree(home)
+
+
+def write_isolate(lab: Lab) -> None:
+    """Write the script that LXC runs for each management interface."""
+    script = lab.directory / "isolate"
+    if not script.exists() or script.read_text() != ISOLATE:
+        script.write_text(ISOLATE)
+        script.chmod(0o755)
+
+
+def host_keys(lab: Lab) -> dict[str, str]:
+    """Answer the public SSH host key of each machine: type and key."""
+    return {
+        name: " ".join((homes(lab) / name / "host_key.pub").read_text().split()[:2])
+        for name, record in records(lab).items()
+        if record
+    }
+
+
+def _write_record(home: Path, record: Record) -> None:
+    new = home / "machine.json.new"
+    new.write_text(json.dumps(asdict(record), indent=1))
+    new.replace(home / "machine.json")
+
+
+def _log(path: Path) -> str:
+    text = path.read_text(errors="replace") if path.exists() else ""
+    return tail(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)) or "    (nothing)"
+
+
+def _stat(layers: list[Path], path: str) -> os.stat_result | None:
+    """Answer what the images say of a path, None when none of them has it."""
+    for layer in layers:
+        if (layer / path).exists():
+            return (layer / path).lstat()
+    return None
+
+
+def _directories(upper: Path, layers: list[Path], path: str) -> None:
+    """Make the parents of a path as the images have them: the overlay shows ours, not theirs."""
+    for parent in reversed(Path(path).parents[:-1]):
+        if not (upper / parent).exists():
+            (upper / parent).mkdir()
+            if like := _stat(layers, str(parent)):
+                os.chown(upper / parent, like.st_uid, like.st_gid)
+                os.chmod(upper / parent, like.st_mode & 0o7777)
+
+
+def _put(
+    upper: Path,
+    layers: list[Path],
+    path: str,
+    text: str,
+    mode: int = 0o644,
+    owner: tuple[int, int] = (0, 0),
+) -> None:
+    relative = path.lstrip("/")
+    _directories(upper, layers, relative)
+    file = upper / relative
+    file.unlink(missing_ok=True)  # it may be a link by now: write no further than here
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as stream:
+        stream.write(text)
+    os.chmod(file, mode)
+    os.chown(file, *owner)
+
+
+def _put_soft(upper: Path, layers: list[Path], path: str, text: str, user: str) -> None:
+    if not path.startswith("/home/"):
+        _put(upper, layers, path, text)
+        return
+    for line in (layers[-1] / "etc/passwd").read_text().splitlines():
+        fields = line.split(":")
+        if fields[0] == user:
+            owner = int(fields[2]), int(fields[3])
+    _put(upper, layers, path, text, mode=0o600, owner=owner)
+    directory = upper / Path(path.lstrip("/")).parent
+    os.chmod(directory, 0o700)
+    os.chown(directory, *owner)
+
+
+def _own_certificate(upper: Path, layers: list[Path], machine: Machine) -> None:
+    """Replace the key that Debian's ssl-cert made for the image: every machine would share it."""
+    like = _stat(layers, SNAKEOIL)
+    if not like:
+        return
+    certificate = SNAKEOIL.replace("private", "certs").replace(".key", ".pem")
+    for path in (SNAKEOIL, certificate):
+        _directories(upper, layers, path)
+    run(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650"),
+        *("-subj", f"/CN={machine.name}", "-addext", f"subjectAltName=DNS:{machine.name}"),
+        *("-keyout", upper / SNAKEOIL, "-out", upper / certificate),
+    )
+    os.chown(upper / SNAKEOIL, like.st_uid, like.st_gid)
+    os.chmod(upper / SNAKEOIL, like.st_mode & 0o7777)
+
+
+def _kill_rests(home: Path) -> None:
+    """Kill what still runs on a machine's disk though LXC's own process for it is gone.
+
+    Such processes are told by their root, an overlay whose upper directory is the machine's.
+    """
+    if not home.exists():
+        return
+    own = re.compile(rf"^\S+ \S+ \S+ / / .*[ ,]upperdir={re.escape(str(home))}/upper[, ]", re.M)
+
+    def rests(_left: float = 0) -> list[int]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if own.search((process / "mountinfo").read_text()):
+                    found.append(int(process.name))
+            except OSError:
+                continue  # it ended while we looked
+        return found
+
+    for process in rests():
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    if not wait_until(lambda left: not rests(left), 10):
+        raise LabError(f"Processes of {home.name} do not end: {rests()}; restart this computer.")
