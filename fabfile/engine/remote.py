@@ -95,17 +95,18 @@ class Remote:
         """
         self.connect()
         self.round_trips += 1
-        root = shlex.quote(f"echo {READY}; {command}")
+        # What sudo itself says, such as a host name it cannot resolve, is no output of the command.
+        root = shlex.quote(f"exec 2>&1; echo {READY}; {command}")
         try:
             channel = self._connection.transport.open_session(timeout=CONNECT_SECONDS)
-            channel.set_combine_stderr(True)
             channel.exec_command(
                 f'if [ "$(id -u)" = 0 ]; then sh -c {root}; else sudo -n sh -c {root}; fi'
             )
             channel.sendall(data)
             channel.shutdown_write()
             text = self._read(channel, seconds, on_line)
-            return self._checked(channel.recv_exit_status(), text)
+            said = channel.makefile_stderr().read().decode(errors="replace")
+            return self._checked(channel.recv_exit_status(), text, said)
         except (OSError, EOFError, paramiko.SSHException) as error:
             reason = str(error) or type(error).__name__
             raise MachineError(
@@ -133,17 +134,17 @@ class Remote:
             for line in lines if on_line else ():
                 on_line(line.decode(errors="replace"))
 
-    def _checked(self, code: int, text: str) -> Output:
-        before, ready, after = text.partition(READY + "\n")
+    def _checked(self, code: int, text: str, said: str) -> Output:
+        _, ready, after = text.partition(READY + "\n")
         if ready:
             if code == -1:
                 raise MachineError(self.name, "the connection broke; run it again")
             return Output(code, after)
         user = self.login.user or "the login user"
-        said = before.strip().splitlines()[-1:] or [f"exit code {code}"]
+        reason = said.strip().splitlines()[-1:] or [f"exit code {code}"]
         raise MachineError(
             self.name,
-            f"{user} may not become root by 'sudo -n' ({said[0]}); there, put the line "
+            f"{user} may not become root by 'sudo -n' ({reason[0]}); there, put the line "
             f"'{user} ALL=(ALL) NOPASSWD: ALL' into /etc/sudoers.d/{user}",
         )
 
