@@ -2,7 +2,7 @@
 
 from invoke import Collection, Context, Task, task
 
-from fabfile import deployment, verification
+from fabfile import deployment, lab, verification
 from fabfile import status as status_report
 
 
@@ -48,3 +48,4 @@ namespace.add_collection(_tier("storage", "the storage servers"), "storage")
 namespace.add_collection(_tier("app", "the app servers"), "app")
 namespace.add_collection(_tier("balancer", "the load balancer"), "balancer")
 namespace.add_collection(_tier("firewall", "the firewall"), "firewall")
+namespace.add_collection(lab.namespace, "lab")
