@@ -30,6 +30,12 @@ def verify(context: Context, json: bool = False) -> None:
     verification.show(json)
 
 
+@task
+def address(context: Context) -> None:
+    """Say where the users find the application, and who can log in at first."""
+    deployment.show_address()
+
+
 def _tier(tier: str, what: str) -> Collection:
     def deploy_tier(context: Context) -> None:
         deployment.deploy(tier)
@@ -42,7 +48,7 @@ def _tier(tier: str, what: str) -> Collection:
     return Collection(deploy=Task(deploy_tier), plan=Task(plan_tier))
 
 
-namespace = Collection(deploy, plan, status, verify)
+namespace = Collection(deploy, plan, status, verify, address)
 namespace.add_collection(_tier("database", "the database server"), "database")
 namespace.add_collection(_tier("storage", "the storage servers"), "storage")
 namespace.add_collection(_tier("app", "the app servers"), "app")

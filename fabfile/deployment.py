@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,17 @@ def show_plan(tier: str = "") -> None:
     if count:
         raise Exit(f"{count} changes would be made", 2)
     console.print(f"0 changes: {len(remotes)} machines are as they should be")
+
+
+def show_address() -> None:
+    """Print where the application is, and where the first user's password is kept."""
+    wanted = scenario()
+    console.print(f"{wanted.application.name} is at {wanted.url}")
+    if wanted.application.seed:
+        console.print(
+            "log in as admin; the password is administrator_password in "
+            f"{os.path.relpath(wanted.state / 'secrets.json')}"
+        )
 
 
 def _machines(stages: Sequence[Stage]) -> list[str]:

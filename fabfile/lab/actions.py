@@ -93,7 +93,8 @@ def up(scenario: Scenario, request: Request) -> None:
     """Start the machines asked for, making those that are missing or no longer as described."""
     begin = time.monotonic()
     lab, records = scenario.lab, machines.records(scenario.lab)
-    todo = plan(scenario, request, records, machines.running(lab))
+    running = machines.running(lab) - _cut_off(scenario)
+    todo = plan(scenario, request, records, running)
     busy = [scenario.machine(name) for name in [*todo.create, *todo.start]]
     problems = preflight.problems(scenario, busy, bool(todo.create))
     if problems:
@@ -119,11 +120,10 @@ def up(scenario: Scenario, request: Request) -> None:
         say(f"{machine.name:7} answers SSH after {time.monotonic() - begin:.1f} s")
 
     _on_each(busy, work)
-    refreshed = [
-        machines.refresh(scenario, machine, record, soft[machine.name])
-        for machine in lab_machines(scenario)
-        if (record := records.get(machine.name)) and machine not in busy
-    ]
+    others = [m for m in lab_machines(scenario) if records.get(m.name) and m not in busy]
+    refreshed = [machines.refresh(scenario, m, records[m.name], soft[m.name]) for m in others]
+    # They may be booting still: started by a run that was killed.
+    _on_each([m for m in others if m.name in running], lambda m: machines.await_ssh(lab, m))
     seconds = time.monotonic() - begin
     if busy:
         say(f"lab     {len(busy)} machines are up after {seconds:.1f} s")
@@ -189,6 +189,24 @@ def status(scenario: Scenario) -> list[dict[str, str]]:
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         return list(pool.map(row, lab_machines(scenario)))
+
+
+def _cut_off(scenario: Scenario) -> set[str]:
+    """Kill the running machines that have lost a bridge, and answer their names.
+
+    A bridge that somebody removed and we make again does not get its old ports back.
+    """
+    lost = network.missing(scenario)
+    running = machines.running(scenario.lab) if lost else set()
+    names = {
+        machine.name
+        for machine in lab_machines(scenario)
+        if machine.name in running and lost & machine.addresses.keys()
+    }
+    for name in names:
+        say(f"{name:7} is started again: its network was gone")
+        machines.stop(scenario.lab, name, kill=True)
+    return names
 
 
 def _why_anew(

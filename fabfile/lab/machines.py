@@ -120,10 +120,7 @@ def refresh(scenario: Scenario, machine: Machine, record: Record, soft: Mapping[
 
 
 def start(scenario: Scenario, machine: Machine) -> None:
-    """Start a machine and wait until its SSH server answers.
-
-    Raises LabError with the last lines of LXC's or the machine's own log.
-    """
+    """Start a machine and wait until its SSH server answers; raises LabError with LXC's log."""
     lab = scenario.lab
     home = homes(lab) / machine.name
     _kill_rests(home)
@@ -136,6 +133,12 @@ def start(scenario: Scenario, machine: Machine) -> None:
         run("lxc-start", "-P", home.parent, "-n", machine.name)
     except LabError as error:
         raise LabError(f"{machine.name} did not start: {error}\n{_log(home / 'lxc.log')}") from None
+    await_ssh(lab, machine)
+
+
+def await_ssh(lab: Lab, machine: Machine) -> None:
+    """Wait until a running machine's SSH server answers; raises LabError with its console."""
+    home = homes(lab) / machine.name
     address, port = machine.address("management"), render.port(machine)
     if not wait_until(lambda left: answers_ssh(address, port, left), START_SECONDS):
         raise LabError(

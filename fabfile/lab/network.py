@@ -34,6 +34,12 @@ def own_bridges(lab: Lab) -> dict[str, bool]:
     }
 
 
+def missing(scenario: Scenario) -> set[str]:
+    """Answer the networks that have no bridge yet."""
+    there = own_bridges(scenario.lab)
+    return {name for name in scenario.networks if render.bridge(scenario, name) not in there}
+
+
 def addresses(scenario: Scenario, network: str) -> list[str]:
     """Answer this computer's addresses on a network, each with the length of its prefix."""
     return [

@@ -21,6 +21,8 @@ lxc.mount.auto =
 lxc.mount.auto = cgroup:rw:force proc:mixed sys:mixed
 lxc.mount.entry = /dev/fuse dev/fuse none bind,create=file 0 0
 lxc.apparmor.profile = unconfined
+# A new network namespace inherits this from the host, which forwards for the lab: no router yet.
+lxc.sysctl.net.ipv4.ip_forward = 0
 lxc.tty.max = 0
 # What systemd shuts down and reboots at, see systemd(1), "Signals".
 lxc.signal.halt = SIGRTMIN+3
