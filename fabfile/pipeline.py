@@ -33,7 +33,8 @@ class Step:
 
 
 PIPELINE = (
-    Step("firewall", "firewall", firewall.desired),
+    Step("firewall", "firewall", firewall.rules),
+    Step("forward", "firewall", firewall.forwarding, after=("firewall",)),
     Step("database", "database", database.desired),
     Step("storage", "storage", storage.desired),
     Step("volume", "storage", storage.volume, after=("storage",), on="first"),

@@ -17,7 +17,8 @@ class Change:
     `script` is the shell that does it, as root; it finds each of `files` (name -> content, or a
     function that answers it when the time comes) at "$payload/NAME". `marker` names a change
     that follows from another one: it is remembered on the machine until it is done, so that a
-    run killed in between leaves it to the next one.
+    run killed in between leaves it to the next one. `confirm` is shell that must succeed over a
+    connection opened behind the change, which could have locked us out.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Change:
     diff: str = ""
     files: Mapping[str, Payload] = field(default_factory=dict)
     marker: str = ""
+    confirm: str = ""
     seconds: float = 120
 
 
