@@ -63,6 +63,20 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
     ]
 
 
+def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what runs on each storage server for the volume: its brick, and what heals it."""
+    brick = f"{machine.address('lan4')}{scenario.brick.replace('/', '-')}"
+    processes = (f"vols/{VOLUME}/{brick}.pid", f"shd/{VOLUME}/{VOLUME}-shd.pid")
+    return [
+        Run(
+            f"run the brick of the volume {VOLUME}",
+            # By force: glusterd starts what is missing of a volume that is started already.
+            _gluster(f"volume start {VOLUME} force"),
+            unless=" && ".join(f'kill -0 "$(cat /run/gluster/{file})"' for file in processes),
+        )
+    ]
+
+
 def _gluster(command: str) -> str:
     return f"gluster --mode=script {command}"
 
