@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fabfile.lab import render
-from fabfile.lab.host import LabError, answers_ssh, run, tail, wait_until
+from fabfile.lab.host import LabError, answers_ssh, run, tail
 from fabfile.scenario import Lab, Machine, Scenario
+from fabfile.waiting import wait_until
 
 ISOLATE = """\
 #!/bin/sh
