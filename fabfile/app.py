@@ -149,7 +149,7 @@ def _in_release(scenario: Scenario, command: str) -> str:
 
 def _psql(scenario: Scenario, statement: str) -> str:
     host = scenario.tier("database")[0].address("lan4")
-    name = database.name(scenario)
+    name = scenario.application.database
     password = shlex.quote(scenario.secret("database_password"))
     return (
         f"PGPASSWORD={password} PGCONNECT_TIMEOUT=5 PGOPTIONS='-c client_min_messages=warning' "

@@ -17,14 +17,9 @@ CLUSTER = "/etc/postgresql/15/main"
 UNIT = "postgresql@15-main.service"
 
 
-def name(scenario: Scenario) -> str:
-    """Answer the name of the application's database, which is its role's too."""
-    return scenario.application.name.replace("-", "_")
-
-
 def url(scenario: Scenario) -> str:
     """Answer the DATABASE_URL of the app servers, password included."""
-    role, password = name(scenario), scenario.secret("database_password")
+    role, password = scenario.application.database, scenario.secret("database_password")
     host = scenario.tier("database")[0].address("lan4")
     return f"postgresql://{role}:{password}@{host}:5432/{role}"
 
@@ -39,7 +34,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         mode=0o640,
         owner="postgres",
         group="postgres",
-        name=name(scenario),
+        name=scenario.application.database,
         servers=scenario.tier("app"),
     )
     order = template("/etc/systemd/system/postgresql@.service.d/crm.conf")
@@ -55,7 +50,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def _role(scenario: Scenario) -> Run:
-    role = name(scenario)
+    role = scenario.application.database
     verifier = scram_verifier(scenario.secret("database_password"), role)
     return Run(
         f"set up the database role {role}",
@@ -73,7 +68,7 @@ def _role(scenario: Scenario) -> Run:
 
 
 def _database(scenario: Scenario) -> Run:
-    database = name(scenario)
+    database = scenario.application.database
     return Run(
         f"create the database {database}",
         _sql(

@@ -75,6 +75,11 @@ class Application:
     exclude: tuple[str, ...]
     environment: Mapping[str, str]
 
+    @property
+    def database(self) -> str:
+        """The name of its database, and of the role that owns it."""
+        return self.name.replace("-", "_")
+
 
 @dataclass(frozen=True)
 class Lab:

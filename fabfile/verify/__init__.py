@@ -14,15 +14,14 @@ from fabfile.verify.check import Check, Site, Unreachable
 __all__ = ["Check", "verify"]
 
 
-def verify(scenario: Scenario) -> list[Check]:
-    """Check the whole scenario; answers every check, whatever failed."""
+def verify(scenario: Scenario) -> Iterator[Check]:
+    """Check the whole scenario; answers every check as soon as it is known, whatever failed."""
     with _site(scenario) as site, ThreadPoolExecutor(8) as pool:
         # The spread is counted while nobody else of us asks the balancer, so this goes first.
-        found = internet.checks(site)
-        groups = (perimeter, storage, database, services, application)
+        yield from internet.checks(site)
+        groups = (storage, database, services, application, perimeter)
         for group in [pool.submit(group.checks, site) for group in groups]:
-            found += group.result()
-        return found
+            yield from group.result()
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def _ports(site: Site) -> list[int]:
 
 
 def _knock(site: Site, only: str) -> tuple[bool, str]:
-    """Try the ports in use of every address but the management ones, which are for this computer."""
+    """Try the ports in use of every address but the management ones, which this computer may."""
     management = {str(m.addresses.get("management")) for m in site.scenario.machines}
     ports = _ports(site)
     targets = [
