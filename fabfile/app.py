@@ -69,9 +69,15 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
     uploads = f"{MOUNT}/{name}"
     return [
         unit,
-        Service(MOUNT_UNIT, restart=(unit.key,), ready=f"mountpoint -q {MOUNT}"),
+        _mounted(unit.key),
         Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
     ]
+
+
+def _mounted(*restart: str) -> Service:
+    # Without its process the mount point stays, and every access to it fails or hangs.
+    alive = f"timeout 5 stat {MOUNT}/ >/dev/null"
+    return Service(MOUNT_UNIT, restart, ready=f"mountpoint -q {MOUNT}", alive=alive)
 
 
 def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -116,8 +122,10 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         current,
         Service(
             f"{name}.service",
-            restart=(unit.key, current.key, environment),
+            # The mount, too: the service holds on to the one that was there when it started.
+            restart=(unit.key, current.key, environment, _mounted().key),
             ready=_healthy(scenario.ports["app"], scenario.application.health),
+            alive=_same_volume(scenario),
         ),
     ]
 
@@ -171,6 +179,15 @@ def _record(scenario: Scenario, what: str) -> str:
 def _recorded(scenario: Scenario, what: str) -> str:
     query = f"SELECT 'found' FROM deployer.done WHERE what = '{what}';"
     return f'[ "$({_psql(scenario, query)})" = found ]'
+
+
+def _same_volume(scenario: Scenario) -> str:
+    """Answer a shell condition: the service's uploads are on the volume that is mounted now."""
+    process = f"$(systemctl show -P MainPID {scenario.application.name}.service)"
+    uploads = f"/proc/{process}/root{home(scenario)}/uploads/"
+    # Each mount of a volume has a device number of its own.
+    device = "timeout 5 stat -c %d"
+    return f'[ "$({device} {MOUNT}/)" = "$({device} {uploads})" ]'
 
 
 def _healthy(port: int, path: str) -> str:

@@ -18,13 +18,15 @@ class Service:
 
     It is restarted, or reloaded, once and last, when something named in `restart`, or `reload`,
     has changed. `ready` is a shell condition to wait for behind a start, for `limit` seconds.
-    A unit that runs once at boot and is not kept (`kept=False`) need not be active.
+    `alive` is one that holds as long as it works: an active unit without it is restarted, as a
+    mount whose process has died.
     """
 
     unit: str
     restart: tuple[str, ...] = ()
     reload: tuple[str, ...] = ()
     ready: str = ""
+    alive: str = ""
     limit: int = 60
 
     @property
@@ -40,6 +42,7 @@ class Service:
                 f"systemctl show -p {PROPERTIES} {unit}",
                 f'if [ -n "$({print_pending("restart " + self.unit)})" ]; then echo restart; fi',
                 f'if [ -n "$({print_pending("reload " + self.unit)})" ]; then echo reload; fi',
+                f"{{ {self.alive or ':'}\n}} >&2 || echo dead",
             ]
         )
 
@@ -52,7 +55,8 @@ class Service:
         if state.get("UnitFileState") not in ("enabled", "static", "generated", "alias"):
             actions.append("enable")
             steps.append(f"systemctl -q enable {unit}")
-        if "restart" in lines or changed.intersection(self.restart):
+        dead = "dead" in lines and state.get("ActiveState") == "active"
+        if dead or "restart" in lines or changed.intersection(self.restart):
             marker = f"restart {self.unit}"
             # The first start of a unit is no restart in the eyes of its reader.
             actions.append("restart" if state.get("ActiveState") == "active" else "start")
