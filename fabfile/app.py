@@ -10,6 +10,7 @@ from fabfile.engine.resources import Directory, Link, Packages, Run, Service, Un
 from fabfile.scenario import Machine, Scenario
 from fabfile.storage import VOLUME
 from fabfile.templates import template
+from fabfile.view import View
 
 MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
@@ -120,6 +121,12 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
             ready=_healthy(scenario.ports["app"], scenario.application.health),
         ),
     ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of an app server: the release that it serves."""
+    units = (f"{scenario.application.name}.service", MOUNT_UNIT)
+    return View(units, f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"')
 
 
 def _directory(scenario: Scenario) -> str:
