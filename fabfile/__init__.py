@@ -3,6 +3,7 @@
 from invoke import Collection, Context, Task, task
 
 from fabfile import deployment, lab, verification
+from fabfile import picture as scenario_picture
 from fabfile import status as status_report
 
 
@@ -36,6 +37,12 @@ def address(context: Context) -> None:
     deployment.show_address()
 
 
+@task(help={"to": "the file to write; default: docs/scenario.svg"})
+def picture(context: Context, to: str = "") -> None:
+    """Draw the scenario of config.py: its machines, networks and who asks whom."""
+    scenario_picture.draw(to)
+
+
 def _tier(tier: str, what: str) -> Collection:
     def deploy_tier(context: Context) -> None:
         deployment.deploy(tier)
@@ -48,7 +55,7 @@ def _tier(tier: str, what: str) -> Collection:
     return Collection(deploy=Task(deploy_tier), plan=Task(plan_tier))
 
 
-namespace = Collection(deploy, plan, status, verify, address)
+namespace = Collection(deploy, plan, status, verify, address, picture)
 namespace.add_collection(_tier("database", "the database server"), "database")
 namespace.add_collection(_tier("storage", "the storage servers"), "storage")
 namespace.add_collection(_tier("app", "the app servers"), "app")
