@@ -2,7 +2,7 @@
 
 from invoke import Collection, Context, Task, task
 
-from fabfile import deployment, lab, verification
+from fabfile import deployment, lab
 from fabfile import picture as scenario_picture
 from fabfile import status as status_report
 
@@ -28,6 +28,9 @@ def status(context: Context, json: bool = False) -> None:
 @task(help={"json": "print the checks as JSON"})
 def verify(context: Context, json: bool = False) -> None:
     """Check from outside that everything works (exit code 1 if something does not)."""
+    # Here, because it needs `requests`, whose import takes as long as all of ours together.
+    from fabfile import verification
+
     verification.show(json)
 
 

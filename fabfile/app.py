@@ -160,7 +160,8 @@ def _psql(scenario: Scenario, statement: str) -> str:
     password = shlex.quote(scenario.secret("database_password"))
     return (
         f"PGPASSWORD={password} PGCONNECT_TIMEOUT=5 PGOPTIONS='-c client_min_messages=warning' "
-        f"psql -qAtX -v ON_ERROR_STOP=1 -h {host} -U {name} {name} <<'SQL'\n{statement}\nSQL\n"
+        f"{database.PSQL} -qAtX -v ON_ERROR_STOP=1 -h {host} -U {name} {name} "
+        f"<<'SQL'\n{statement}\nSQL\n"
     )
 
 

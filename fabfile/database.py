@@ -16,6 +16,8 @@ from fabfile.view import View
 # The version of Debian 12.
 CLUSTER = "/etc/postgresql/15/main"
 UNIT = "postgresql@15-main.service"
+# Not /usr/bin/psql: that is a Perl script, which looks for a cluster for longer than psql works.
+PSQL = "/usr/lib/postgresql/15/bin/psql"
 
 
 def name(scenario: Scenario) -> str:
@@ -104,9 +106,8 @@ def _database(scenario: Scenario) -> Run:
 
 def _sql(statements: str) -> str:
     """Answer shell that runs statements as PostgreSQL's administrator, given on standard input."""
-    return (
-        f"cd / && runuser -u postgres -- psql -qAtX -v ON_ERROR_STOP=1 <<'SQL'\n{statements}\nSQL\n"
-    )
+    psql = f"{PSQL} -qAtX -v ON_ERROR_STOP=1"
+    return f"cd / && runuser -u postgres -- {psql} <<'SQL'\n{statements}\nSQL\n"
 
 
 def _holds(query: str) -> str:
