@@ -46,6 +46,23 @@ def picture(context: Context, to: str = "") -> None:
     scenario_picture.draw(to)
 
 
+@task(
+    help={
+        "anew": "measure lab.up and first deploys, too: removes the lab's machines",
+        "images": "with --anew: measure how long the images take, too; removes the lab's images",
+        "json": "print it as JSON",
+    }
+)
+def benchmark(
+    context: Context, anew: bool = False, images: bool = False, json: bool = False
+) -> None:
+    """Measure how long deploy, verify and the rest take, beside what they may take."""
+    # Rarely wanted: not read at each start.
+    from fabfile.benchmark import report
+
+    report(anew, images, json)
+
+
 def _tier(tier: str, what: str) -> Collection:
     def deploy_tier(context: Context) -> None:
         deployment.deploy(tier)
@@ -58,7 +75,7 @@ def _tier(tier: str, what: str) -> Collection:
     return Collection(deploy=Task(deploy_tier), plan=Task(plan_tier))
 
 
-namespace = Collection(deploy, plan, status, verify, address, picture)
+namespace = Collection(deploy, plan, status, verify, address, picture, benchmark)
 namespace.add_collection(_tier("database", "the database server"), "database")
 namespace.add_collection(_tier("storage", "the storage servers"), "storage")
 namespace.add_collection(_tier("app", "the app servers"), "app")
