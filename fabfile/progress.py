@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
+from types import MappingProxyType
 
 from invoke.exceptions import Exit
 from rich.console import Console, RenderableType
@@ -72,10 +73,11 @@ class _Line:
 class Progress:
     """What each machine is doing, and for how long.
 
-    `todo` names the stages that each machine has before it, in their order.
+    `todo` names the stages that each machine has before it, in their order; a machine that is
+    not in it appears with its first step.
     """
 
-    def __init__(self, todo: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, todo: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
         now = time.monotonic()
         self._todo = {machine: list(stages) for machine, stages in todo.items()}
         self._lines = {machine: _Line(stages[0], WAITS, now) for machine, stages in todo.items()}
@@ -89,9 +91,10 @@ class Progress:
         now = time.monotonic()
         with self._lock:
             began = self._began.setdefault((machine, stage), now)
+            self._lines.setdefault(machine, _Line(stage, summary, now))
             if stage != LOOK and not console.is_terminal:
                 self._tell(machine, stage, summary, now - began)
-            left = self._todo[machine]
+            left = self._todo.get(machine, [])
             if summary == DONE and stage in left:
                 left.remove(stage)
             if summary not in STYLES:
@@ -138,7 +141,7 @@ class Progress:
         busy = {name: line for name, line in lines.items() if line.summary not in STYLES}
         order = lines if len(lines) <= room else {**busy, **lines}
         shown = list(order.items())[: room if len(lines) <= room else room - 1]
-        width = max(map(len, lines))
+        width = max(map(len, lines), default=0)
         table = Table.grid(padding=(0, 2))
         for name, line in shown:
             # Two columns are left for the terminal's own ^C, which must not begin a new line.
@@ -153,7 +156,7 @@ class Progress:
         late = [f"{name} ({age:.0f} s)" for name, age in ages.items() if age >= 1]
         line = Text(f"looking at {len(ages)} machines", "dim")
         line.append(f", waiting for {', '.join(late)}" if late else "")
-        line.truncate(console.width - 1, overflow="ellipsis")
+        line.truncate(console.width - 3, overflow="ellipsis")
         return line
 
     def _tell(self, machine: str, stage: str, summary: str, seconds: float) -> None:
@@ -176,13 +179,13 @@ class Progress:
         def watch() -> None:
             while not ended.wait(0.5):
                 with self._lock:
-                    if time.monotonic() - self._told >= self._pause:
+                    busy = [
+                        f"{name} ({line.stage}, {line.age():.0f} s)"
+                        for name, line in self._lines.items()
+                        if line.age() >= 1
+                    ]
+                    if busy and time.monotonic() - self._told >= self._pause:
                         self._pause *= 2
-                        busy = [
-                            f"{name} ({line.stage}, {line.age():.0f} s)"
-                            for name, line in self._lines.items()
-                            if line.age() >= 1
-                        ]
                         self._say(f"still at work: {', '.join(busy)}")
 
         watcher = Thread(target=watch, daemon=True)

@@ -1,5 +1,7 @@
 """What a person sees of a run: plain lines in a pipe, a line a machine in a terminal."""
 
+import threading
+import time
 from io import StringIO
 
 import pytest
@@ -47,13 +49,26 @@ def test_plain_lines_say_what_begins_and_how_it_ended(output):
     ]
 
 
-def test_plain_lines_name_a_step_that_took_long_and_break_a_silence(output, monkeypatch):
+def test_plain_lines_name_a_step_that_took_long(output, monkeypatch):
     file = output(terminal=False)
     monkeypatch.setattr(progress, "LONG_SECONDS", 0)
     shown = Progress({"s1": ["app"]})
     shown.step("s1", "app", "install it")
     shown.step("s1", "app", DONE)
     assert "s1     app       install it: took 0 s" in file.getvalue().splitlines()
+
+
+def test_a_silence_is_broken_by_a_line_that_says_who_is_at_work(output, monkeypatch):
+    file = output(terminal=False)
+    monkeypatch.setattr(progress, "LONG_SECONDS", 1)
+    shown = Progress({"s1": [LOOK], "s2": [LOOK]})
+    with shown.looking():
+        shown.step("s2", LOOK, "connect")
+        deadline = time.monotonic() + 5
+        while not file.getvalue():
+            assert time.monotonic() < deadline, "5 s of silence"
+            threading.Event().wait(0.05)
+    assert file.getvalue() == "still at work: s2 (look, 1 s)\n"
 
 
 def test_looking_prints_no_plain_lines(output):
