@@ -118,7 +118,7 @@ def _whole() -> Iterator[Step]:
         _seconds(INVOKE, "lab.down")
         return [_seconds("/usr/bin/python3", "config.py")]
 
-    yield Step("python3 config.py, with environment and images there", 60, measure)
+    yield Step("python3 config.py, images there", 60, measure)
 
 
 def _settled(wanted: Scenario) -> int:
