@@ -2,7 +2,8 @@
 
 from invoke import Collection, Context, Task, task
 
-from fabfile import deployment, lab, verification
+from fabfile import deployment, lab
+from fabfile import picture as scenario_picture
 from fabfile import status as status_report
 
 
@@ -27,6 +28,9 @@ def status(context: Context, json: bool = False) -> None:
 @task(help={"json": "print the checks as JSON"})
 def verify(context: Context, json: bool = False) -> None:
     """Check from outside that everything works (exit code 1 if something does not)."""
+    # Here, because it needs `requests`, whose import takes as long as all of ours together.
+    from fabfile import verification
+
     verification.show(json)
 
 
@@ -34,6 +38,29 @@ def verify(context: Context, json: bool = False) -> None:
 def address(context: Context) -> None:
     """Say where the users find the application, and who can log in at first."""
     deployment.show_address()
+
+
+@task(help={"to": "the file to write; default: docs/scenario.svg"})
+def picture(context: Context, to: str = "") -> None:
+    """Draw the scenario of config.py: its machines, networks and who asks whom."""
+    scenario_picture.draw(to)
+
+
+@task(
+    help={
+        "anew": "measure lab.up and first deploys, too: removes the lab's machines",
+        "images": "with --anew: measure how long the images take, too; removes the lab's images",
+        "json": "print it as JSON",
+    }
+)
+def benchmark(
+    context: Context, anew: bool = False, images: bool = False, json: bool = False
+) -> None:
+    """Measure how long deploy, verify and the rest take, beside what they may take."""
+    # Rarely wanted: not read at each start.
+    from fabfile.benchmark import report
+
+    report(anew, images, json)
 
 
 def _tier(tier: str, what: str) -> Collection:
@@ -48,7 +75,7 @@ def _tier(tier: str, what: str) -> Collection:
     return Collection(deploy=Task(deploy_tier), plan=Task(plan_tier))
 
 
-namespace = Collection(deploy, plan, status, verify, address)
+namespace = Collection(deploy, plan, status, verify, address, picture, benchmark)
 namespace.add_collection(_tier("database", "the database server"), "database")
 namespace.add_collection(_tier("storage", "the storage servers"), "storage")
 namespace.add_collection(_tier("app", "the app servers"), "app")

@@ -10,6 +10,7 @@ from fabfile.engine.resources import Directory, Link, Packages, Run, Service, Un
 from fabfile.scenario import Machine, Scenario
 from fabfile.storage import VOLUME
 from fabfile.templates import template
+from fabfile.view import View
 
 MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
@@ -130,6 +131,12 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     ]
 
 
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of an app server: the release that it serves."""
+    units = (f"{scenario.application.name}.service", MOUNT_UNIT)
+    return View(units, f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"')
+
+
 def _directory(scenario: Scenario) -> str:
     return f"{home(scenario)}/releases/{release.identifier(scenario)}"
 
@@ -161,7 +168,8 @@ def _psql(scenario: Scenario, statement: str) -> str:
     password = shlex.quote(scenario.secret("database_password"))
     return (
         f"PGPASSWORD={password} PGCONNECT_TIMEOUT=5 PGOPTIONS='-c client_min_messages=warning' "
-        f"psql -qAtX -v ON_ERROR_STOP=1 -h {host} -U {name} {name} <<'SQL'\n{statement}\nSQL\n"
+        f"{database.PSQL} -qAtX -v ON_ERROR_STOP=1 -h {host} -U {name} {name} "
+        f"<<'SQL'\n{statement}\nSQL\n"
     )
 
 

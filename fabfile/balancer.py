@@ -6,6 +6,7 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.templates import template
+from fabfile.view import View
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 ERROR_PAGE = "/etc/haproxy/errors/crm-503.http"
@@ -44,3 +45,14 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         ),
         Service("haproxy.service", reload=(CONFIGURATION, ERROR_PAGE)),
     ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the balancer: HAProxy's view of each server."""
+    # Fields of `show stat`: 2 is the server, 5 its sessions now, 18 its state.
+    fields = (
+        'awk -F, \'NF && !/^#/ && $2 != "FRONTEND" && $2 != "BACKEND" '
+        '{ print $2 ": " $18 ", " $5 ($5 == 1 ? " session" : " sessions") }\''
+    )
+    ask = "echo 'show stat' | socat -t 5 stdio /run/haproxy/admin.sock"
+    return View(("haproxy.service",), f"{ask} | {fields}")

@@ -11,9 +11,9 @@ from invoke.exceptions import Exit
 
 from fabfile import pipeline
 from fabfile.credentials import known_secrets
-from fabfile.engine.converge import MachineErrors, Plan, Report, Stage, execute, make_plan
+from fabfile.engine.converge import LOOK, MachineErrors, Plan, Report, Stage, execute, make_plan
 from fabfile.engine.remote import Remote
-from fabfile.progress import Progress, console, hide
+from fabfile.progress import Progress, console, hide, interruptible
 from fabfile.scenario import Scenario, ScenarioError, load
 
 
@@ -41,8 +41,8 @@ def deploy(tier: str = "") -> None:
     started = time.monotonic()
     wanted = scenario()
     stages = pipeline.stages(wanted, tier)
-    progress = Progress()
-    with connected(wanted, _machines(stages)) as remotes:
+    again = "Run it again: it goes on where it stopped."
+    with interruptible(again), connected(wanted, _machines(stages)) as remotes:
         plan = _planned(stages, remotes, wanted)
         if not plan:
             seconds = time.monotonic() - started
@@ -50,6 +50,7 @@ def deploy(tier: str = "") -> None:
                 f"0 changes: {len(remotes)} machines are as they should be ({seconds:.1f} s)"
             )
             return
+        progress = Progress(_todo(stages, plan))
         with progress.shown():
             report = execute(plan, stages, remotes, progress.step)
     _tell(plan, report, wanted, time.monotonic() - started)
@@ -59,7 +60,7 @@ def show_plan(tier: str = "") -> None:
     """Print what deploy would change; raises Exit with 2 when there is something."""
     wanted = scenario()
     stages = pipeline.stages(wanted, tier)
-    with connected(wanted, _machines(stages)) as remotes:
+    with interruptible("Nothing was changed."), connected(wanted, _machines(stages)) as remotes:
         plan = _planned(stages, remotes, wanted)
     secrets = known_secrets(wanted.state)
     for stage in stages:
@@ -92,11 +93,22 @@ def _machines(stages: Sequence[Stage]) -> list[str]:
 
 
 def _planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenario) -> Plan:
+    progress = Progress({name: [LOOK] for name in remotes})
     try:
-        return make_plan(stages, remotes)
+        with progress.looking():
+            return make_plan(stages, remotes, progress.step)
     except MachineErrors as error:
         sentences = hide(str(error), known_secrets(wanted.state))
         raise Exit(f"{sentences}\nNothing was changed.", 1) from None
+
+
+def _todo(stages: Sequence[Stage], plan: Plan) -> dict[str, list[str]]:
+    """Answer machine name -> the stages in which it has something to change."""
+    todo: dict[str, list[str]] = {}
+    for stage in stages:
+        for machine in plan.get(stage.name, {}):
+            todo.setdefault(machine, []).append(stage.name)
+    return todo
 
 
 def _count(plan: Plan) -> int:

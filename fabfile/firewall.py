@@ -6,6 +6,7 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import Directory, Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.templates import template
+from fabfile.view import View
 
 SCRIPT = "/etc/fw/fw.fw"
 SYSCTL = "/etc/sysctl.d/60-crm-fw.conf"
@@ -71,3 +72,9 @@ def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
         ),
         Service("fw.service"),
     ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the firewall: whether its rules are loaded."""
+    loaded = f"{SCRIPT} status >/dev/null 2>&1 && echo 'rules: loaded' || echo 'rules: not loaded'"
+    return View(("fw.service",), loaded)

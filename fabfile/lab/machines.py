@@ -252,7 +252,9 @@ def _own_certificate(upper: Path, layers: list[Path], machine: Machine) -> None:
     for path in (SNAKEOIL, certificate):
         _directories(upper, layers, path)
     run(
-        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650"),
+        # An RSA key, as Debian's own, takes a quarter of a second.
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+        *("-nodes", "-days", "3650"),
         *("-subj", f"/CN={machine.name}", "-addext", f"subjectAltName=DNS:{machine.name}"),
         *("-keyout", upper / SNAKEOIL, "-out", upper / certificate),
     )
