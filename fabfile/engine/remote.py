@@ -93,15 +93,8 @@ class Remote:
         `on_line` is called with each line as it comes. Raises MachineError when the limit runs
         out, the connection breaks, or the user may not become root.
         """
-        self.connect()
-        self.round_trips += 1
-        # What sudo itself says, such as a host name it cannot resolve, is no output of the command.
-        root = shlex.quote(f"exec 2>&1; echo {READY}; {command}")
         try:
-            channel = self._connection.transport.open_session(timeout=CONNECT_SECONDS)
-            channel.exec_command(
-                f'if [ "$(id -u)" = 0 ]; then sh -c {root}; else sudo -n sh -c {root}; fi'
-            )
+            channel = self.start(command)
             channel.sendall(data)
             channel.shutdown_write()
             text = self._read(channel, seconds, on_line)
@@ -112,6 +105,21 @@ class Remote:
             raise MachineError(
                 self.name, f"the connection broke ({reason}); run it again"
             ) from error
+
+    def start(self, command: str) -> paramiko.Channel:
+        """Start a shell command as root and answer its channel; its output begins with READY.
+
+        Raises MachineError when there is no connection, what paramiko raises when it breaks.
+        """
+        self.connect()
+        self.round_trips += 1
+        # What sudo itself says, such as a host name it cannot resolve, is no output of the command.
+        root = shlex.quote(f"exec 2>&1; echo {READY}; {command}")
+        channel = self._connection.transport.open_session(timeout=CONNECT_SECONDS)
+        channel.exec_command(
+            f'if [ "$(id -u)" = 0 ]; then sh -c {root}; else sudo -n sh -c {root}; fi'
+        )
+        return channel
 
     def _read(self, channel: paramiko.Channel, seconds: float, on_line: Callable | None) -> str:
         deadline = time.monotonic() + seconds
