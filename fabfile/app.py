@@ -7,12 +7,19 @@ import shlex
 from fabfile import database, release
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Directory, Link, Packages, Run, Service, Unpacked, User
+from fabfile.engine.resources.pending import mark
+from fabfile.engine.script import AWAIT, STATE
 from fabfile.scenario import Machine, Scenario
 from fabfile.storage import VOLUME
 from fabfile.templates import template
 
 MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
+HEALTHY_SECONDS = 30
+# How many releases a server keeps, the one that serves included.
+RELEASES = 5
+# What a server ran before a change, until the next one.
+PREVIOUS = f"{STATE}/previous"
 
 
 def home(scenario: Scenario) -> str:
@@ -30,13 +37,6 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         Directory(f"{home(scenario)}/releases"),
         # The mount point of the uploads: root's, so that nothing lands on the local disk.
         Directory(f"{home(scenario)}/uploads", mode=0o555),
-        template(
-            f"/etc/crm-deployer/{name}.env",
-            source="/etc/crm-deployer/application.env",
-            mode=0o600,
-            secret=True,
-            variables=_environment(scenario),
-        ),
     ]
 
 
@@ -54,8 +54,10 @@ def built(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Say what the other app servers hold: what the first has built."""
+    """Say what the other app servers hold: what the first has built, or another has already."""
     builder = scenario.tier("app")[0]
+    if scenario.pinned:
+        builder = scenario.machine(scenario.pinned.holder)
     return [Unpacked(_directory(scenario), lambda: release.fetch(builder, _directory(scenario)))]
 
 
@@ -96,8 +98,15 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what an app server looks like when it answers."""
     name = scenario.application.name
+    environment = template(
+        _environment_file(scenario),
+        source="/etc/crm-deployer/application.env",
+        mode=0o600,
+        secret=True,
+        variables=_environment(scenario),
+    )
     unit = template(
-        f"/etc/systemd/system/{name}.service",
+        _unit_file(scenario),
         source="/etc/systemd/system/application.service",
         application=scenario.application,
         home=home(scenario),
@@ -110,20 +119,75 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         ],
     )
     current = Link(f"{home(scenario)}/current", f"releases/{release.identifier(scenario)}")
-    environment = f"/etc/crm-deployer/{name}.env"
     return [
+        environment,
         unit,
         current,
         Service(
             f"{name}.service",
-            restart=(unit.key, current.key, environment),
+            restart=(unit.key, current.key, environment.key),
             ready=_healthy(scenario.ports["app"], scenario.application.health),
+            limit=HEALTHY_SECONDS,
         ),
     ]
 
 
+def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what an app server remembers: which releases served, and the last of them."""
+    directory, identifier = home(scenario), release.identifier(scenario)
+    # The latest that served first, each once; of what never served, nothing is kept.
+    last = f"tac history | awk '!seen[$2]++ {{ print $2 }}' | head -n {RELEASES}"
+    return [
+        Run(
+            f"note that release {identifier} serves",
+            f'cd {directory}\necho "$(date -u +%FT%TZ) {identifier}" >>history\n'
+            f'ls releases | grep -vxF -e "$({last})" | sed "s,^,releases/," | xargs -r rm -rf --',
+            unless=f"tail -n 1 {directory}/history | grep -q ' {identifier}$'",
+        ),
+    ]
+
+
+def keep_previous(scenario: Scenario) -> str:
+    """Answer shell that prints the release that serves here, if one does, and keeps its files."""
+    name = scenario.application.name
+    return f"""
+main=$(systemctl show -P MainPID {name}.service) && [ "$main" -gt 0 ] || exit 0
+serves=$(readlink /proc/$main/cwd) || exit 0
+umask 077
+rm -rf {PREVIOUS} && mkdir -p {PREVIOUS} || exit 1
+cp -a {_unit_file(scenario)} {PREVIOUS}/unit && cp -a {_environment_file(scenario)} {PREVIOUS}/env
+basename "$serves"
+"""
+
+
+def put_back(scenario: Scenario, identifier: str) -> str:
+    """Answer shell that runs a release as it ran when `keep_previous` was run, and awaits it."""
+    unit = f"{scenario.application.name}.service"
+    healthy = shlex.quote(_healthy(scenario.ports["app"], scenario.application.health))
+    return f"""{AWAIT}
+set -e
+cp -a {PREVIOUS}/unit {_unit_file(scenario)}
+cp -a {PREVIOUS}/env {_environment_file(scenario)}
+ln -sfn releases/{identifier} {home(scenario)}/current.new
+mv -fT {home(scenario)}/current.new {home(scenario)}/current
+rm -f {mark(f"restart {unit}")}
+systemctl daemon-reload
+systemctl reset-failed {unit} || :
+systemctl restart {unit}
+await {HEALTHY_SECONDS} 'the release {identifier} to be healthy' {healthy}
+"""
+
+
 def _directory(scenario: Scenario) -> str:
     return f"{home(scenario)}/releases/{release.identifier(scenario)}"
+
+
+def _environment_file(scenario: Scenario) -> str:
+    return f"/etc/crm-deployer/{scenario.application.name}.env"
+
+
+def _unit_file(scenario: Scenario) -> str:
+    return f"/etc/systemd/system/{scenario.application.name}.service"
 
 
 def _environment(scenario: Scenario) -> dict[str, str]:
@@ -139,11 +203,13 @@ def _environment(scenario: Scenario) -> dict[str, str]:
 def _in_release(scenario: Scenario, command: str) -> str:
     """Answer shell that runs a command of the application in the release, as its user."""
     name = scenario.application.name
-    # Only the seed reads it; printf is the shell's own, so it is in no process list.
-    password = scenario.secret("administrator_password")
+    # Not of the environment's file, which is the running release's until this one serves. An export
+    # is the shell's own, so no password is in a process list. Only the seed reads the last one.
+    variables = _environment(scenario)
+    variables["ADMIN_PASSWORD"] = scenario.secret("administrator_password")
+    exports = "".join(f"export {key}={shlex.quote(text)}\n" for key, text in variables.items())
     return (
-        f"set -a; . /etc/crm-deployer/{name}.env; ADMIN_PASSWORD={shlex.quote(password)}; set +a\n"
-        f"cd {_directory(scenario)}\nrunuser -u {name} -- sh -c {shlex.quote(command)}\n"
+        f"{exports}cd {_directory(scenario)}\nrunuser -u {name} -- sh -c {shlex.quote(command)}\n"
     )
 
 

@@ -25,6 +25,7 @@ from fabfile.engine.converge import (
 from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Remote
 from fabfile.progress import Progress, console, hide
+from fabfile.rolling import BatchError
 from fabfile.scenario import Scenario, ScenarioError, load
 
 
@@ -97,7 +98,10 @@ def deploy(tier: str = "", batch: str = "1", wait: bool = False) -> None:
     """Bring the machines (of a tier, or all) to their desired state; raises Exit on failure."""
     started = time.monotonic()
     wanted = scenario()
-    stages = pipeline.stages(wanted, tier)
+    try:
+        stages = pipeline.stages(wanted, tier, batch)
+    except BatchError as error:
+        raise Exit(str(error), 1) from None
     names = machines_of(stages)
     with operation(wanted, names, f"{tier}.deploy" if tier else "deploy", wait) as remotes:
         bring(wanted, stages, remotes, started)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from fabfile.engine import script
 from fabfile.engine.change import Change, Resource
@@ -20,17 +22,32 @@ from fabfile.engine.remote import MachineError, Remote
 PARALLEL = 64
 
 
+class Rollout(Protocol):
+    """How the machines of a stage that must change do so while the others serve."""
+
+    def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
+        """Answer which change together; a batch follows when all of the one before succeeded."""
+
+    def around(self, remote: Remote, say: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Answer what to do before and behind the changes of a machine; `say` tells a step.
+
+        It sees the error when they fail, and raises it again, with what it did about it.
+        """
+
+
 @dataclass(frozen=True)
 class Stage:
     """A step of the pipeline: what some machines must have, once the stages `after` are done.
 
-    `desired` answers, for a machine's name, the resources it must have.
+    `desired` answers, for a machine's name, the resources it must have. Without a `rollout`, all
+    machines change at once.
     """
 
     name: str
     machines: tuple[str, ...]
     desired: Callable[[str], Sequence[Resource]]
     after: tuple[str, ...] = ()
+    rollout: Rollout | None = None
 
 
 class MachineErrors(Exception):
@@ -126,19 +143,21 @@ def execute(
 
         def work(remote: Remote) -> None:
             on_machine = changes[remote.name]
-            script.apply(
-                remote,
-                on_machine,
-                due[remote.name],
-                lambda step: on_step(remote.name, stage.name, step),
-            )
+
+            def say(step: str) -> None:
+                on_step(remote.name, stage.name, step)
+
+            with stage.rollout.around(remote, say) if stage.rollout else nullcontext():
+                script.apply(remote, on_machine, due[remote.name], say)
             # What is done here is due no more when a later stage marks the rest.
             due[remote.name] = [
                 m for m in due[remote.name] if m not in {c.marker for c in on_machine}
             ]
             on_step(remote.name, stage.name, "")
 
-        everywhere([remotes[name] for name in changes], work)
+        changing = [remotes[name] for name in stage.machines if name in changes]
+        for batch in stage.rollout.batches(changing) if stage.rollout else [changing]:
+            everywhere(batch, work)
 
     with ThreadPoolExecutor(len(stages) or 1) as pool:
         try:
