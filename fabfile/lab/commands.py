@@ -70,6 +70,11 @@ def status(scenario: Scenario) -> list[dict[str, str]]:
 def ssh(scenario: Scenario, name: str, command: str = "") -> int:
     """Log in on a machine as Fabric does, or run one command there; answer the exit code."""
     (name,) = _known(scenario, [name])
+    return subprocess.call([*ssh_command(scenario, name), *([command] if command else [])])
+
+
+def ssh_command(scenario: Scenario, name: str) -> list[str]:
+    """Answer the command line that logs in on a machine as Fabric does."""
     login = scenario.machine(name).login
     argv = ["ssh", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"]
     argv += ["-o", "ConnectTimeout=10"]
@@ -77,7 +82,7 @@ def ssh(scenario: Scenario, name: str, command: str = "") -> int:
     argv += ["-o", f"UserKnownHostsFile={login.known_hosts}"] if login.known_hosts else []
     argv += ["-p", str(login.port)] if login.port else []
     argv += ["-l", login.user] if login.user else []
-    return subprocess.call([*argv, login.host, *([command] if command else [])])
+    return [*argv, login.host]
 
 
 def _starting(
