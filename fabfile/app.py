@@ -147,6 +147,20 @@ def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
     ]
 
 
+def running_release(scenario: Scenario) -> str:
+    """Answer shell that prints the release that `current` is."""
+    return f"basename $(readlink {home(scenario)}/current)"
+
+
+def retired(scenario: Scenario) -> str:
+    """Answer shell after which a server that was removed does nothing more for the application."""
+    unit = f"{scenario.application.name}.service"
+    return (
+        f"systemctl disable --now {unit} {MOUNT_UNIT}\n"
+        f"rm -rf {_environment_file(scenario)} {PREVIOUS}"
+    )
+
+
 def keep_previous(scenario: Scenario) -> str:
     """Answer shell that prints the release that serves here, if one does, and keeps its files."""
     name = scenario.application.name

@@ -171,9 +171,13 @@ def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenari
         raise _refused(errors, wanted) from None
 
 
+def refuse(sentence: str) -> Exit:
+    """Answer what ends a task before it has changed anything."""
+    return Exit(f"{sentence}\nNothing was changed.", 1)
+
+
 def _refused(errors: MachineErrors, wanted: Scenario) -> Exit:
-    sentences = hide(str(errors), known_secrets(wanted.state))
-    return Exit(f"{sentences}\nNothing was changed.", 1)
+    return refuse(hide(str(errors), known_secrets(wanted.state)))
 
 
 def _count(plan: Plan) -> int:

@@ -69,12 +69,16 @@ def read(path: Path) -> Inventory:
     Raises InventoryError when it cannot be understood.
     """
     try:
-        text = path.read_text()
-        given = json.loads(text)
+        given = json.loads(path.read_text())
     except FileNotFoundError:
         return Inventory()
     except (OSError, ValueError) as error:
         raise InventoryError(_broken(f"it cannot be read: {error}")) from None
+    return parsed(given)
+
+
+def parsed(given: Any) -> Inventory:
+    """Answer the inventory that JSON's values describe; raises InventoryError."""
     if not isinstance(given, dict) or given.keys() - KEYS.keys():
         raise InventoryError(_broken(f"it must be an object with {', '.join(KEYS)}"))
     for key, kind in KEYS.items():

@@ -6,7 +6,7 @@ Stages that do not come after each other run at the same time; the machines with
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fabfile import app, balancer, database, firewall, storage
 from fabfile.engine.change import Resource
@@ -62,6 +62,31 @@ def stages(scenario: Scenario, tier: str = "", batch: str = "1") -> list[Stage]:
         for step in PIPELINE
         if tier in ("", step.tier) and not (scenario.pinned and step.name in ("build", "migrate"))
     ]
+
+
+def growing(scenario: Scenario, names: Sequence[str]) -> list[Stage]:
+    """Answer the stages that bring new app servers of a scenario, whose release is pinned."""
+    steps = {"database", "volume", "app", "ship", "mount", "serve", "keep", "proxy", "balancer"}
+    new = set(names)
+    return [
+        replace(stage, machines=tuple(name for name in stage.machines if name in new))
+        if scenario.machine(stage.machines[0]).tier == "app"
+        else stage
+        for stage in stages(scenario)
+        if stage.name in steps
+    ]
+
+
+def routing(scenario: Scenario) -> list[Stage]:
+    """Answer the stage that has the balancer know which app servers get clients."""
+    return [stage for stage in stages(scenario) if stage.name == "balancer"]
+
+
+def shrinking(scenario: Scenario) -> list[Stage]:
+    """Answer the stages once app servers are out of a scenario: no clients for them comes first."""
+    found = {stage.name: stage for stage in stages(scenario)}
+    closing = [replace(found[name], after=("balancer",)) for name in ("database", "volume")]
+    return [found["balancer"], *closing]
 
 
 def _stage(scenario: Scenario, step: Step, batch: str) -> Stage:

@@ -16,8 +16,9 @@ class Change:
 
     `script` is the shell that does it, as root; it finds each of `files` (name -> content, or a
     function that answers it when the time comes) at "$payload/NAME". `marker` names a change
-    that follows from another one: it is remembered on the machine until it is done, so that a
-    run killed in between leaves it to the next one.
+    that follows from others, whose keys are its `causes`: it is remembered on the machine from
+    before the first of them until it is done, so that a run killed in between leaves it to the
+    next one.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Change:
     diff: str = ""
     files: Mapping[str, Payload] = field(default_factory=dict)
     marker: str = ""
+    causes: Set[str] = frozenset()
     seconds: float = 120
 
 

@@ -136,7 +136,6 @@ def execute(
     names = {stage.name for stage in stages}
     waiting = list(stages)
     running: dict[Future, Stage] = {}
-    due = _markers(plan)
 
     def run(stage: Stage) -> None:
         changes = plan.get(stage.name, {})
@@ -148,11 +147,7 @@ def execute(
                 on_step(remote.name, stage.name, step)
 
             with stage.rollout.around(remote, say) if stage.rollout else nullcontext():
-                script.apply(remote, on_machine, due[remote.name], say)
-            # What is done here is due no more when a later stage marks the rest.
-            due[remote.name] = [
-                m for m in due[remote.name] if m not in {c.marker for c in on_machine}
-            ]
+                script.apply(remote, on_machine, _markers(on_machine, plan, remote.name), say)
             on_step(remote.name, stage.name, "")
 
         changing = [remotes[name] for name in stage.machines if name in changes]
@@ -181,12 +176,15 @@ def execute(
     return report
 
 
-def _markers(plan: Plan) -> dict[str, list[str]]:
-    due: dict[str, list[str]] = {}
-    for machines in plan.values():
-        for machine, changes in machines.items():
-            due.setdefault(machine, []).extend(c.marker for c in changes if c.marker)
-    return due
+def _markers(changes: Sequence[Change], plan: Plan, machine: str) -> list[str]:
+    """Answer the markers of all that follows, in this stage or a later one, from these changes."""
+    keys = {change.key for change in changes}
+    return [
+        change.marker
+        for machines in plan.values()
+        for change in machines.get(machine, ())
+        if change.causes & keys
+    ]
 
 
 def _finish(stage: Stage, future: Future, report: Report) -> None:

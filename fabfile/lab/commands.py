@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from fabfile.lab import access
@@ -24,6 +24,7 @@ PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY
 WHY = {
     "up": "make containers, their networks and images",
     "down": "remove containers and their networks",
+    "remove": "remove containers",
     "stop": "stop containers",
     "start": "start containers",
     "status": "ask for the state of the containers",
@@ -50,6 +51,16 @@ def up(
 def down(scenario: Scenario, images: bool = False) -> None:
     """Remove all machines, networks and rules of the lab, and the images if asked."""
     _ask(scenario, Request("down", images=images))
+
+
+def remove(scenario: Scenario, names: Iterable[str]) -> None:
+    """Remove machines that the scenario has no more, and what the others know of them.
+
+    What is not there is not an error. Raises LabError for a machine that the scenario has.
+    """
+    names = tuple(names)
+    _ask(scenario, replace(_starting(scenario, "remove", ()), machines=names))
+    access.forget_host_keys(scenario)
 
 
 def stop(scenario: Scenario, machines: Iterable[str], kill: bool = False) -> None:
@@ -125,7 +136,9 @@ def _ask(scenario: Scenario, request: Request, answer: bool = False) -> list:
     keep = [f"--preserve-env={','.join(kept)}"] if kept else []
     # -B: root leaves no compiled files in the person's directory.
     command = ["sudo", *keep, "--", sys.executable, "-B", "-m", "fabfile.lab.root"]
-    question = json.dumps({"config": str(scenario.source), **asdict(request)})
+    # Root must not read the person's files: a server that is being added is in none of them yet.
+    files = {"config": str(scenario.source), "inventory": asdict(scenario.inventory)}
+    question = json.dumps({**files, **asdict(request)})
     try:
         done = subprocess.run(
             command,

@@ -49,5 +49,6 @@ class Run:
             guard + self.script + proof,
             files=self.files,
             marker=self.name if self.after else "",
+            causes=frozenset(changed.intersection(self.after)),
             seconds=self.seconds,
         )
