@@ -59,16 +59,16 @@ def add_server(
     }
 )
 def remove_server(
-    context: Context, name: str, limit: int = 30, force: bool = False, wait: bool = False
+    context: Context, name: str, limit: str = "30", force: bool = False, wait: bool = False
 ) -> None:
     """Remove an app server, also a dead or half-added one: remove-server --name s4."""
-    scaling.remove([name], limit, force, wait)
+    scaling.remove([name], scaling.number("--limit", limit), force, wait)
 
 
 @task(help={"servers": "how many there shall be", "wait": WAIT})
-def scale(context: Context, servers: int, wait: bool = False) -> None:
+def scale(context: Context, servers: str, wait: bool = False) -> None:
     """Add or remove app servers of the lab until so many run: scale --servers 6."""
-    scaling.scale(servers, wait)
+    scaling.scale(scaling.number("--servers", servers, least=1), wait)
 
 
 @task(

@@ -19,8 +19,9 @@ from fabfile.engine.resources import File
 CHECK = "check inter 1s fall 2 rise 2"
 UP_SECONDS = 30
 DRAIN_SECONDS = 30
-# Administrative state, bits of srv_admin_state: forced or configured maintenance, drain.
-MAINTENANCE, DRAIN = 0x01 | 0x04, 0x08
+# Bits of srv_admin_state, section 9.3 at "show servers state". 0x04 only remembers that the file
+# once said `disabled`; it stays when the server is made ready.
+MAINTENANCE, DRAIN = 0x01, 0x08
 SERVER = "    server "
 LIBRARY = Path(__file__).with_suffix(".sh").read_text()
 

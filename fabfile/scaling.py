@@ -91,8 +91,6 @@ def remove(
 
 def scale(servers: int, wait: bool = False) -> None:
     """Add or remove the highest-numbered app servers until so many are there."""
-    if servers < 1:
-        raise refuse(f"--servers is {servers}, it must be 1 or more.")
     now = sorted((machine.name for machine in scenario().tier("app")), key=_number)
     if servers == len(now):
         console.print(f"nothing to do: there are {servers} app servers: {', '.join(now)}")
@@ -120,6 +118,13 @@ def maintenance(name: str, state: str, force: bool = False, wait: bool = False) 
         write(inventory_file(changed.name), changed.inventory)
     gets = "gets no clients until 'off'" if state == "on" else "gets clients again"
     console.print(f"{name} {gets}")
+
+
+def number(option: str, text: str, least: int = 0) -> int:
+    """Answer the number that a person gave for an option; raises Exit when it is none."""
+    if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) < least:
+        raise refuse(f"{option} is {text!r}, it must be a whole number from {least} up.")
+    return int(text)
 
 
 def _with(before: Scenario, names: Sequence[str], host: str, given: Mapping[str, str]) -> Scenario:
