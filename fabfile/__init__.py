@@ -2,7 +2,7 @@
 
 from invoke import Collection, Context, Task, task
 
-from fabfile import deployment, lab, scaling, verification
+from fabfile import deployment, lab, releases, scaling, verification
 from fabfile import status as status_report
 
 BATCH = "app servers that change at once: a number or a percentage of them"
@@ -93,7 +93,31 @@ def address(context: Context) -> None:
     deployment.show_address()
 
 
-def _tier(tier: str, what: str) -> Collection:
+@task(name="releases")
+def show_releases(context: Context) -> None:
+    """Show the application's releases: which servers keep and run each."""
+    releases.show()
+
+
+@task(help={"to": "a release; by default the one that ran before", "batch": BATCH, "wait": WAIT})
+def rollback(context: Context, to: str = "", batch: str = "1", wait: bool = False) -> None:
+    """Have all app servers run an earlier release, while clients are being served."""
+    releases.rollback(to, batch, wait)
+
+
+@task(help={"batch": BATCH, "wait": WAIT})
+def restart(context: Context, batch: str = "1", wait: bool = False) -> None:
+    """Restart the application on all app servers, while clients are being served."""
+    releases.restart(batch, wait)
+
+
+@task(help={"follow": "go on with new lines, until Ctrl-C", "lines": "how many of each server"})
+def logs(context: Context, follow: bool = False, lines: str = "20") -> None:
+    """Show what the application says on all app servers."""
+    releases.logs(follow, lines)
+
+
+def _tier(tier: str, what: str, *more: Task) -> Collection:
     def deploy_tier(context: Context, batch: str = "1", wait: bool = False) -> None:
         deployment.deploy(tier, batch, wait)
 
@@ -103,7 +127,7 @@ def _tier(tier: str, what: str) -> Collection:
     deploy_tier.__doc__ = f"Bring {what} to the state that config.py describes."
     plan_tier.__doc__ = f"Show what deploying {what} would change."
     deploy_task = Task(deploy_tier, help={"batch": BATCH, "wait": WAIT})
-    return Collection(deploy=deploy_task, plan=Task(plan_tier))
+    return Collection(*more, deploy=deploy_task, plan=Task(plan_tier))
 
 
 namespace = Collection(deploy, plan, status, verify, address)
@@ -111,7 +135,8 @@ for scaling_task in (add_server, remove_server, scale, maintenance):
     namespace.add_task(scaling_task)
 namespace.add_collection(_tier("database", "the database server"), "database")
 namespace.add_collection(_tier("storage", "the storage servers"), "storage")
-namespace.add_collection(_tier("app", "the app servers"), "app")
+release_tasks = (show_releases, rollback, restart, logs)
+namespace.add_collection(_tier("app", "the app servers", *release_tasks), "app")
 namespace.add_collection(_tier("balancer", "the load balancer"), "balancer")
 namespace.add_collection(_tier("firewall", "the firewall"), "firewall")
 namespace.add_collection(lab.namespace, "lab")

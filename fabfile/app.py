@@ -5,10 +5,8 @@ from __future__ import annotations
 import shlex
 
 from fabfile import database, release
-from fabfile.engine.change import Resource
+from fabfile.engine.change import Change, Resource
 from fabfile.engine.resources import Directory, Link, Packages, Run, Service, Unpacked, User
-from fabfile.engine.resources.pending import mark
-from fabfile.engine.script import AWAIT, STATE
 from fabfile.scenario import Machine, Scenario
 from fabfile.storage import VOLUME
 from fabfile.templates import template
@@ -18,8 +16,6 @@ MOUNT_UNIT = "mnt-nas.mount"
 HEALTHY_SECONDS = 30
 # How many releases a server keeps, the one that serves included.
 RELEASES = 5
-# What a server ran before a change, until the next one.
-PREVIOUS = f"{STATE}/previous"
 
 
 def home(scenario: Scenario) -> str:
@@ -97,16 +93,15 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what an app server looks like when it answers."""
-    name = scenario.application.name
     environment = template(
-        _environment_file(scenario),
+        environment_file(scenario),
         source="/etc/crm-deployer/application.env",
         mode=0o600,
         secret=True,
         variables=_environment(scenario),
     )
     unit = template(
-        _unit_file(scenario),
+        unit_file(scenario),
         source="/etc/systemd/system/application.service",
         application=scenario.application,
         home=home(scenario),
@@ -123,13 +118,22 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         environment,
         unit,
         current,
-        Service(
-            f"{name}.service",
-            restart=(unit.key, current.key, environment.key),
-            ready=_healthy(scenario.ports["app"], scenario.application.health),
-            limit=HEALTHY_SECONDS,
-        ),
+        _service(scenario, restart=(unit.key, current.key, environment.key)),
     ]
+
+
+def restarting(scenario: Scenario) -> Change:
+    """Answer the change that restarts the application and awaits its health."""
+    return _service(scenario).plan("UnitFileState=enabled\nActiveState=active\nrestart", set())
+
+
+def _service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
+    return Service(
+        f"{scenario.application.name}.service",
+        restart=restart,
+        ready=healthy(scenario.ports["app"], scenario.application.health),
+        limit=HEALTHY_SECONDS,
+    )
 
 
 def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -147,60 +151,17 @@ def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
     ]
 
 
-def running_release(scenario: Scenario) -> str:
-    """Answer shell that prints the release that `current` is."""
-    return f"basename $(readlink {home(scenario)}/current)"
-
-
-def retired(scenario: Scenario) -> str:
-    """Answer shell after which a server that was removed does nothing more for the application."""
-    unit = f"{scenario.application.name}.service"
-    return (
-        f"systemctl disable --now {unit} {MOUNT_UNIT}\n"
-        f"rm -rf {_environment_file(scenario)} {PREVIOUS}"
-    )
-
-
-def keep_previous(scenario: Scenario) -> str:
-    """Answer shell that prints the release that serves here, if one does, and keeps its files."""
-    name = scenario.application.name
-    return f"""
-main=$(systemctl show -P MainPID {name}.service) && [ "$main" -gt 0 ] || exit 0
-serves=$(readlink /proc/$main/cwd) || exit 0
-umask 077
-rm -rf {PREVIOUS} && mkdir -p {PREVIOUS} || exit 1
-cp -a {_unit_file(scenario)} {PREVIOUS}/unit && cp -a {_environment_file(scenario)} {PREVIOUS}/env
-basename "$serves"
-"""
-
-
-def put_back(scenario: Scenario, identifier: str) -> str:
-    """Answer shell that runs a release as it ran when `keep_previous` was run, and awaits it."""
-    unit = f"{scenario.application.name}.service"
-    healthy = shlex.quote(_healthy(scenario.ports["app"], scenario.application.health))
-    return f"""{AWAIT}
-set -e
-cp -a {PREVIOUS}/unit {_unit_file(scenario)}
-cp -a {PREVIOUS}/env {_environment_file(scenario)}
-ln -sfn releases/{identifier} {home(scenario)}/current.new
-mv -fT {home(scenario)}/current.new {home(scenario)}/current
-rm -f {mark(f"restart {unit}")}
-systemctl daemon-reload
-systemctl reset-failed {unit} || :
-systemctl restart {unit}
-await {HEALTHY_SECONDS} 'the release {identifier} to be healthy' {healthy}
-"""
-
-
 def _directory(scenario: Scenario) -> str:
     return f"{home(scenario)}/releases/{release.identifier(scenario)}"
 
 
-def _environment_file(scenario: Scenario) -> str:
+def environment_file(scenario: Scenario) -> str:
+    """Answer the path of the application's variables, which hold its passwords."""
     return f"/etc/crm-deployer/{scenario.application.name}.env"
 
 
-def _unit_file(scenario: Scenario) -> str:
+def unit_file(scenario: Scenario) -> str:
+    """Answer the path of the application's systemd unit."""
     return f"/etc/systemd/system/{scenario.application.name}.service"
 
 
@@ -253,7 +214,7 @@ def _recorded(scenario: Scenario, what: str) -> str:
     return f'[ "$({_psql(scenario, query)})" = found ]'
 
 
-def _healthy(port: int, path: str) -> str:
+def healthy(port: int, path: str) -> str:
     """Answer a shell condition: the health path answers 200 here. Bash opens the port."""
     request = f"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
     script = (

@@ -119,11 +119,22 @@ def bring(
         count, seconds = len(machines_of(stages)), time.monotonic() - started
         console.print(f"0 changes: {count} machines are as they should be ({seconds:.1f} s)")
         return 0
+    carry_out(wanted, plan, stages, remotes, started)
+    return _count(plan)
+
+
+def carry_out(
+    wanted: Scenario,
+    plan: Plan,
+    stages: Sequence[Stage],
+    remotes: dict[str, Remote],
+    started: float,
+) -> None:
+    """Make the changes of a plan, and report them; raises Exit on failure."""
     progress = Progress()
     with progress.shown():
         report = execute(plan, stages, remotes, progress.step)
     _tell(plan, report, wanted, time.monotonic() - started)
-    return _count(plan)
 
 
 def show_plan(tier: str = "") -> None:

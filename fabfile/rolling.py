@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from fabfile import app, haproxy
+from fabfile import haproxy, servers
 from fabfile.engine.converge import everywhere
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.engine.script import StepFailed
@@ -43,7 +43,7 @@ class Rolling:
 
     def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
         """Answer the canary alone, then those that serve nobody yet, then the rest by `size`."""
-        keep = app.keep_previous(self._scenario)
+        keep = servers.keep_previous(self._scenario)
         found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.strip())
         self._served = {name: str(release) for name, release in found.items() if release}
         serving = [remote for remote in remotes if remote.name in self._served]
@@ -78,7 +78,7 @@ class Rolling:
     def _put_back(self, remote: Remote, lb: Remote) -> str:
         """Bring a server back to what it served before, and answer how that ended."""
         release = self._served[remote.name]
-        script = app.put_back(self._scenario, release)
+        script = servers.put_back(self._scenario, release)
         try:
             output = remote.run(script, seconds=120)
             if output.code:

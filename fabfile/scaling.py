@@ -18,7 +18,7 @@ from dataclasses import replace
 import requests
 from invoke.exceptions import Exit
 
-from fabfile import app, haproxy, pipeline
+from fabfile import haproxy, pipeline, servers
 from fabfile.addresses import AddressError, allocate
 from fabfile.deployment import bring, connected, operation, refuse, scenario
 from fabfile.engine.remote import MachineError, Remote
@@ -230,7 +230,7 @@ def _running_release(before: Scenario, lb: Remote) -> Pinned:
     def release(machine: Machine) -> str:
         with closing(Remote(machine.name, machine.login)) as remote:
             try:
-                return remote.run(app.running_release(before), seconds=20).text.strip()
+                return remote.run(servers.running_release(before), seconds=20).text.strip()
             except MachineError:
                 return ""  # it serves, but it cannot be asked: another one can
 
@@ -247,7 +247,7 @@ def _retire(before: Scenario, machine: Machine) -> None:
     """Stop a removed server's application and forget its secrets there, if it can be reached."""
     with closing(Remote(machine.name, machine.login)) as remote:
         try:
-            remote.run(app.retired(before), seconds=90)
+            remote.run(servers.retired(before), seconds=90)
         except MachineError as error:
             console.print(
                 f"{error}\n{machine.name} still holds the passwords of the application: "

@@ -106,6 +106,23 @@ class Remote:
                 self.name, f"the connection broke ({reason}); run it again"
             ) from error
 
+    def follow(self, command: str, on_line: Callable[[str], None]) -> None:
+        """Run a shell command as root and call `on_line` with each line, until it ends.
+
+        The command finds its standard input open for as long as we live. Raises MachineError.
+        """
+        try:
+            channel = self.start(command)
+            ready = False
+            for line in channel.makefile("r", 1):
+                if ready:
+                    on_line(line.rstrip("\n"))
+                ready = ready or line == READY + "\n"
+            said = channel.makefile_stderr().read().decode(errors="replace")
+            self._checked(channel.recv_exit_status(), f"{READY}\n" if ready else "", said)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise MachineError(self.name, f"the connection broke ({error})") from error
+
     def start(self, command: str) -> paramiko.Channel:
         """Start a shell command as root and answer its channel; its output begins with READY.
 
