@@ -45,7 +45,7 @@ def _tier(tier: str, what: str) -> Collection:
 
     deploy_tier.__doc__ = f"Bring {what} to the state that config.py describes."
     plan_tier.__doc__ = f"Show what deploying {what} would change."
-    return Collection(deploy=Task(deploy_tier), plan=Task(plan_tier))
+    return Collection(tier, deploy=Task(deploy_tier), plan=Task(plan_tier))
 
 
 namespace = Collection(deploy, plan, status, verify, address)
