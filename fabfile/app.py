@@ -69,7 +69,12 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
     uploads = f"{MOUNT}/{name}"
     return [
         unit,
-        Service(MOUNT_UNIT, restart=(unit.key,), ready=f"mountpoint -q {MOUNT}"),
+        Service(
+            MOUNT_UNIT,
+            restart=(unit.key,),
+            ready=f"mountpoint -q {MOUNT}",
+            alive=f"mountpoint -q {MOUNT}",
+        ),
         Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
     ]
 
@@ -116,7 +121,8 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         current,
         Service(
             f"{name}.service",
-            restart=(unit.key, current.key, environment),
+            # A new mount is not the one that its uploads are bound to.
+            restart=(unit.key, current.key, environment, f"service {MOUNT_UNIT}"),
             ready=_healthy(scenario.ports["app"], scenario.application.health),
         ),
     ]
