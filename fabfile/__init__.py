@@ -127,7 +127,7 @@ def _tier(tier: str, what: str, *more: Task) -> Collection:
     deploy_tier.__doc__ = f"Bring {what} to the state that config.py describes."
     plan_tier.__doc__ = f"Show what deploying {what} would change."
     deploy_task = Task(deploy_tier, help={"batch": BATCH, "wait": WAIT})
-    return Collection(*more, deploy=deploy_task, plan=Task(plan_tier))
+    return Collection(tier, *more, deploy=deploy_task, plan=Task(plan_tier))
 
 
 namespace = Collection(deploy, plan, status, verify, address)

@@ -67,7 +67,12 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
     uploads = f"{MOUNT}/{name}"
     return [
         unit,
-        Service(MOUNT_UNIT, restart=(unit.key,), ready=f"mountpoint -q {MOUNT}"),
+        Service(
+            MOUNT_UNIT,
+            restart=(unit.key,),
+            ready=f"mountpoint -q {MOUNT}",
+            alive=f"mountpoint -q {MOUNT}",
+        ),
         Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
     ]
 
@@ -118,7 +123,11 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         environment,
         unit,
         current,
-        _service(scenario, restart=(unit.key, current.key, environment.key)),
+        # A new mount is not the one that its uploads are bound to.
+        _service(
+            scenario,
+            restart=(unit.key, current.key, environment.key, f"service {MOUNT_UNIT}"),
+        ),
     ]
 
 

@@ -30,7 +30,8 @@ def holdings(scenario: Scenario) -> str:
 
 def journal(scenario: Scenario, lines: int, follow: bool) -> str:
     """Answer shell that prints the application's last lines, and goes on while input is open."""
-    read = f"journalctl -q --no-pager --no-hostname -o short-iso -n {lines} -u {scenario.application.name}.service"
+    unit = f"{scenario.application.name}.service"
+    read = f"journalctl -q --no-pager --no-hostname -o short-iso -n {lines} -u {unit}"
     return f"{read} -f & cat >/dev/null; kill $!" if follow else read
 
 

@@ -221,6 +221,11 @@ class Remote:
                 f"{where} refuses the user {user} with {key}; put the public key into "
                 f"~{user}/.ssh/authorized_keys there"
             )
+        if isinstance(error, paramiko.SSHException) and "authentication methods" in str(error):
+            return (
+                f"there is no key to log in with as {user} at {where}; make one with ssh-keygen, "
+                "or name one in LOGIN['key'] or ~/.ssh/config"
+            )
         if isinstance(error, socket.gaierror):
             return f"the name {host} has no address; mend its 'ssh' entry in config.py"
         if isinstance(error, TimeoutError):

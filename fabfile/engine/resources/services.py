@@ -18,13 +18,14 @@ class Service:
 
     It is restarted, or reloaded, once and last, when something named in `restart`, or `reload`,
     has changed. `ready` is a shell condition to wait for behind a start, for `limit` seconds.
-    A unit that runs once at boot and is not kept (`kept=False`) need not be active.
+    `alive` is one of the running unit: systemd takes a mount whose process has died for active.
     """
 
     unit: str
     restart: tuple[str, ...] = ()
     reload: tuple[str, ...] = ()
     ready: str = ""
+    alive: str = ""
     limit: int = 60
 
     @property
@@ -35,8 +36,10 @@ class Service:
     def probe(self) -> str:
         """Print systemd's properties of the unit, and which action a killed run left."""
         unit = shlex.quote(self.unit)
+        alive = f"timeout 5 sh -c {shlex.quote(self.alive)}" if self.alive else ":"
         return "\n".join(
             [
+                f"{alive} >&2 || echo dead",
                 f"systemctl show -p {PROPERTIES} {unit}",
                 f'if [ -n "$({print_pending("restart " + self.unit)})" ]; then echo restart; fi',
                 f'if [ -n "$({print_pending("reload " + self.unit)})" ]; then echo reload; fi',
@@ -65,6 +68,9 @@ class Service:
             causes = changed.intersection(self.reload)
             actions.append("reload" if state.get("ActiveState") == "active" else "start")
             steps.append(f"systemctl reload-or-restart {unit}")
+        elif state.get("ActiveState") == "active" and "dead" in lines:
+            actions.append("restart")
+            steps.append(f"systemctl restart {unit}")
         elif state.get("ActiveState") != "active":
             actions.append("start")
             steps.append(f"systemctl reset-failed {unit} 2>/dev/null || :; systemctl start {unit}")
