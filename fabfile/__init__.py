@@ -2,15 +2,18 @@
 
 from invoke import Collection, Context, Task, task
 
-from fabfile import deployment, lab
+from fabfile import deployment, lab, releases, scaling
 from fabfile import picture as scenario_picture
 from fabfile import status as status_report
 
+BATCH = "app servers that change at once: a number or a percentage of them"
+WAIT = "wait while another operation is in progress"
 
-@task
-def deploy(context: Context) -> None:
+
+@task(help={"batch": BATCH, "wait": WAIT})
+def deploy(context: Context, batch: str = "1", wait: bool = False) -> None:
     """Bring all machines to the state that config.py describes."""
-    deployment.deploy()
+    deployment.deploy(batch=batch, wait=wait)
 
 
 @task
@@ -32,6 +35,60 @@ def verify(context: Context, json: bool = False) -> None:
     from fabfile import verification
 
     verification.show(json)
+
+
+@task(
+    help={
+        "name": "its name, as s4",
+        "host": "user@address of a machine; without it, one is made in the lab",
+        "lan3": "its address there; by default the next free one",
+        "lan4": "its address there; by default the next free one",
+        "wait": WAIT,
+    }
+)
+def add_server(
+    context: Context, name: str, host: str = "", lan3: str = "", lan4: str = "", wait: bool = False
+) -> None:
+    """Add an app server while the others serve: add-server --name s4."""
+    given = {network: text for network, text in (("lan3", lan3), ("lan4", lan4)) if text}
+    scaling.add([name], host, given, wait)
+
+
+@task(
+    help={
+        "name": "its name",
+        "limit": "seconds that its requests have to end",
+        "force": "even if no other one is healthy",
+        "wait": WAIT,
+    }
+)
+def remove_server(
+    context: Context, name: str, limit: str = "30", force: bool = False, wait: bool = False
+) -> None:
+    """Remove an app server, also a dead or half-added one: remove-server --name s4."""
+    scaling.remove([name], scaling.number("--limit", limit), force, wait)
+
+
+@task(help={"servers": "how many there shall be", "wait": WAIT})
+def scale(context: Context, servers: str, wait: bool = False) -> None:
+    """Add or remove app servers of the lab until so many run: scale --servers 6."""
+    scaling.scale(scaling.number("--servers", servers, least=1), wait)
+
+
+@task(
+    positional=["state"],
+    help={
+        "state": "on or off",
+        "server": "its name",
+        "force": "even if no other one is healthy",
+        "wait": WAIT,
+    },
+)
+def maintenance(
+    context: Context, state: str, server: str, force: bool = False, wait: bool = False
+) -> None:
+    """Set an app server aside, or take it back: maintenance --server s2 on."""
+    scaling.maintenance(server, state, force, wait)
 
 
 @task
@@ -63,22 +120,50 @@ def benchmark(
     report(anew, images, json)
 
 
-def _tier(tier: str, what: str) -> Collection:
-    def deploy_tier(context: Context) -> None:
-        deployment.deploy(tier)
+@task(name="releases")
+def show_releases(context: Context) -> None:
+    """Show the application's releases: which servers keep and run each."""
+    releases.show()
+
+
+@task(help={"to": "a release; by default the one that ran before", "batch": BATCH, "wait": WAIT})
+def rollback(context: Context, to: str = "", batch: str = "1", wait: bool = False) -> None:
+    """Have all app servers run an earlier release, while clients are being served."""
+    releases.rollback(to, batch, wait)
+
+
+@task(help={"batch": BATCH, "wait": WAIT})
+def restart(context: Context, batch: str = "1", wait: bool = False) -> None:
+    """Restart the application on all app servers, while clients are being served."""
+    releases.restart(batch, wait)
+
+
+@task(help={"follow": "go on with new lines, until Ctrl-C", "lines": "how many of each server"})
+def logs(context: Context, follow: bool = False, lines: str = "20") -> None:
+    """Show what the application says on all app servers."""
+    releases.logs(follow, lines)
+
+
+def _tier(tier: str, what: str, *more: Task) -> Collection:
+    def deploy_tier(context: Context, batch: str = "1", wait: bool = False) -> None:
+        deployment.deploy(tier, batch, wait)
 
     def plan_tier(context: Context) -> None:
         deployment.show_plan(tier)
 
     deploy_tier.__doc__ = f"Bring {what} to the state that config.py describes."
     plan_tier.__doc__ = f"Show what deploying {what} would change."
-    return Collection(deploy=Task(deploy_tier), plan=Task(plan_tier))
+    deploy_task = Task(deploy_tier, help={"batch": BATCH, "wait": WAIT})
+    return Collection(tier, *more, deploy=deploy_task, plan=Task(plan_tier))
 
 
 namespace = Collection(deploy, plan, status, verify, address, picture, benchmark)
+for scaling_task in (add_server, remove_server, scale, maintenance):
+    namespace.add_task(scaling_task)
 namespace.add_collection(_tier("database", "the database server"), "database")
 namespace.add_collection(_tier("storage", "the storage servers"), "storage")
-namespace.add_collection(_tier("app", "the app servers"), "app")
+release_tasks = (show_releases, rollback, restart, logs)
+namespace.add_collection(_tier("app", "the app servers", *release_tasks), "app")
 namespace.add_collection(_tier("balancer", "the load balancer"), "balancer")
 namespace.add_collection(_tier("firewall", "the firewall"), "firewall")
 namespace.add_collection(lab.namespace, "lab")

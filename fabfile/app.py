@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from fabfile import database, release
-from fabfile.engine.change import Resource
+from fabfile.engine.change import Change, Resource
 from fabfile.engine.resources import Directory, Link, Packages, Run, Service, Unpacked, User
 from fabfile.scenario import Machine, Scenario
 from fabfile.storage import VOLUME
@@ -14,6 +14,9 @@ from fabfile.view import View
 
 MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
+HEALTHY_SECONDS = 30
+# How many releases a server keeps, the one that serves included.
+RELEASES = 5
 
 
 def home(scenario: Scenario) -> str:
@@ -31,13 +34,6 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         Directory(f"{home(scenario)}/releases"),
         # The mount point of the uploads: root's, so that nothing lands on the local disk.
         Directory(f"{home(scenario)}/uploads", mode=0o555),
-        template(
-            f"/etc/crm-deployer/{name}.env",
-            source="/etc/crm-deployer/application.env",
-            mode=0o600,
-            secret=True,
-            variables=_environment(scenario),
-        ),
     ]
 
 
@@ -55,8 +51,10 @@ def built(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Say what the other app servers hold: what the first has built."""
+    """Say what the other app servers hold: what the first has built, or another has already."""
     builder = scenario.tier("app")[0]
+    if scenario.pinned:
+        builder = scenario.machine(scenario.pinned.holder)
     return [Unpacked(_directory(scenario), lambda: release.fetch(builder, _directory(scenario)))]
 
 
@@ -102,9 +100,15 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what an app server looks like when it answers."""
-    name = scenario.application.name
+    environment = template(
+        environment_file(scenario),
+        source="/etc/crm-deployer/application.env",
+        mode=0o600,
+        secret=True,
+        variables=_environment(scenario),
+    )
     unit = template(
-        f"/etc/systemd/system/{name}.service",
+        unit_file(scenario),
         source="/etc/systemd/system/application.service",
         application=scenario.application,
         home=home(scenario),
@@ -117,16 +121,41 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         ],
     )
     current = Link(f"{home(scenario)}/current", f"releases/{release.identifier(scenario)}")
-    environment = f"/etc/crm-deployer/{name}.env"
     return [
+        environment,
         unit,
         current,
-        Service(
-            f"{name}.service",
-            # The mount, too: the service holds on to the one that was there when it started.
-            restart=(unit.key, current.key, environment, _mounted().key),
-            ready=_healthy(scenario.ports["app"], scenario.application.health),
-            alive=_same_volume(scenario),
+        # The mount, too: the service holds on to the one that was there when it started.
+        _service(scenario, (unit.key, current.key, environment.key, _mounted().key)),
+    ]
+
+
+def restarting(scenario: Scenario) -> Change:
+    """Answer the change that restarts the application and awaits its health."""
+    return _service(scenario).plan("UnitFileState=enabled\nActiveState=active\nrestart", set())
+
+
+def _service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
+    return Service(
+        f"{scenario.application.name}.service",
+        restart=restart,
+        ready=healthy(scenario.ports["app"], scenario.application.health),
+        alive=_same_volume(scenario),
+        limit=HEALTHY_SECONDS,
+    )
+
+
+def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what an app server remembers: which releases served, and the last of them."""
+    directory, identifier = home(scenario), release.identifier(scenario)
+    # The latest that served first, each once; of what never served, nothing is kept.
+    last = f"tac history | awk '!seen[$2]++ {{ print $2 }}' | head -n {RELEASES}"
+    return [
+        Run(
+            f"note that release {identifier} serves",
+            f'cd {directory}\necho "$(date -u +%FT%TZ) {identifier}" >>history\n'
+            f'ls releases | grep -vxF -e "$({last})" | sed "s,^,releases/," | xargs -r rm -rf --',
+            unless=f"tail -n 1 {directory}/history | grep -q ' {identifier}$'",
         ),
     ]
 
@@ -139,6 +168,16 @@ def view(scenario: Scenario, machine: Machine) -> View:
 
 def _directory(scenario: Scenario) -> str:
     return f"{home(scenario)}/releases/{release.identifier(scenario)}"
+
+
+def environment_file(scenario: Scenario) -> str:
+    """Answer the path of the application's variables, which hold its passwords."""
+    return f"/etc/crm-deployer/{scenario.application.name}.env"
+
+
+def unit_file(scenario: Scenario) -> str:
+    """Answer the path of the application's systemd unit."""
+    return f"/etc/systemd/system/{scenario.application.name}.service"
 
 
 def _environment(scenario: Scenario) -> dict[str, str]:
@@ -154,11 +193,13 @@ def _environment(scenario: Scenario) -> dict[str, str]:
 def _in_release(scenario: Scenario, command: str) -> str:
     """Answer shell that runs a command of the application in the release, as its user."""
     name = scenario.application.name
-    # Only the seed reads it; printf is the shell's own, so it is in no process list.
-    password = scenario.secret("administrator_password")
+    # Not of the environment's file, which is the running release's until this one serves. An export
+    # is the shell's own, so no password is in a process list. Only the seed reads the last one.
+    variables = _environment(scenario)
+    variables["ADMIN_PASSWORD"] = scenario.secret("administrator_password")
+    exports = "".join(f"export {key}={shlex.quote(text)}\n" for key, text in variables.items())
     return (
-        f"set -a; . /etc/crm-deployer/{name}.env; ADMIN_PASSWORD={shlex.quote(password)}; set +a\n"
-        f"cd {_directory(scenario)}\nrunuser -u {name} -- sh -c {shlex.quote(command)}\n"
+        f"{exports}cd {_directory(scenario)}\nrunuser -u {name} -- sh -c {shlex.quote(command)}\n"
     )
 
 
@@ -198,7 +239,7 @@ def _same_volume(scenario: Scenario) -> str:
     return f'[ "$({device} {MOUNT}/)" = "$({device} {uploads})" ]'
 
 
-def _healthy(port: int, path: str) -> str:
+def healthy(port: int, path: str) -> str:
     """Answer a shell condition: the health path answers 200 here. Bash opens the port."""
     request = f"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
     script = (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
+from fabfile.haproxy import CHECK, Configuration, Servers
 from fabfile.scenario import Machine, Scenario
 from fabfile.templates import template
 from fabfile.view import View
@@ -15,8 +18,8 @@ SYSCTL = "/etc/sysctl.d/60-crm-lb.conf"
 STATISTICS_USER = "statistics"
 
 
-def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Answer what the balancer must have: HAProxy, its configuration, and no IP forwarding."""
+def installed(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the balancer needs before it knows any app server."""
     return [
         Packages("haproxy", "socat"),
         template(SYSCTL, scenario=scenario, machine=machine),
@@ -31,19 +34,36 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         ),
         # Before the configuration, whose check reads it.
         template(ERROR_PAGE, scenario=scenario, machine=machine),
-        template(
-            CONFIGURATION,
-            mode=0o640,
-            group="haproxy",
-            check="haproxy -c -q -f {}",
-            scenario=scenario,
-            machine=machine,
-            statistics_address=str(machine.addresses.get("management", "127.0.0.1")),
-            statistics_user=STATISTICS_USER,
-            # Between single quotes HAProxy, like a shell, takes all but the quote itself.
-            statistics_password=scenario.secret("statistics_password").replace("'", "'\\''"),
-        ),
-        Service("haproxy.service", reload=(CONFIGURATION, ERROR_PAGE)),
+    ]
+
+
+def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say how the balancer serves: HAProxy, with each app server in its file and its process."""
+    port = scenario.ports["app"]
+    servers = {
+        server.name: (f"{server.address('lan3')}:{port}", scenario.rests(server))
+        for server in scenario.tier("app")
+    }
+    file = template(
+        CONFIGURATION,
+        mode=0o640,
+        group="haproxy",
+        check="haproxy -c -q -f {}",
+        scenario=scenario,
+        machine=machine,
+        servers=servers,
+        server_check=CHECK,
+        statistics_address=str(machine.addresses.get("management", "127.0.0.1")),
+        statistics_user=STATISTICS_USER,
+        # Between single quotes HAProxy, like a shell, takes all but the quote itself.
+        statistics_password=scenario.secret("statistics_password").replace("'", "'\\''"),
+    )
+    configuration = Configuration(**asdict(file))
+    reload = (configuration.key, ERROR_PAGE)
+    return [
+        configuration,
+        Servers(servers, reloading=reload),
+        Service("haproxy.service", reload=reload),
     ]
 
 

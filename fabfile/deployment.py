@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from invoke.exceptions import Exit
 
 from fabfile import pipeline
 from fabfile.credentials import known_secrets
-from fabfile.engine.converge import LOOK, MachineErrors, Plan, Report, Stage, execute, make_plan
+from fabfile.engine.converge import (
+    LOOK,
+    MachineErrors,
+    Plan,
+    Report,
+    Stage,
+    everywhere,
+    execute,
+    make_plan,
+)
+from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Remote
 from fabfile.progress import Progress, console, hide, interruptible
+from fabfile.rolling import BatchError
 from fabfile.scenario import Scenario, ScenarioError, load
 
 
@@ -36,23 +49,97 @@ def connected(machines: Scenario, names: Sequence[str]) -> Iterator[dict[str, Re
             remote.close()
 
 
-def deploy(tier: str = "") -> None:
+@contextmanager
+def operation(
+    wanted: Scenario, names: Sequence[str], what: str, wait: bool = False
+) -> Iterator[dict[str, Remote]]:
+    """Answer connections to the machines for the time of an operation; there is one at a time.
+
+    The balancer keeps the scenario's lock. Raises Exit when someone else has it (`wait` waits
+    instead), or with the errors of all machines.
+    """
+    keeper = wanted.tier("balancer")[0].name
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+
+    def waits(holder: str) -> None:
+        console.print(f"{wanted.name} is being changed ({holder}); waiting", markup=False)
+
+    again = "Run it again: it goes on where it stopped."
+    with (
+        interruptible(again),
+        connected(wanted, [*names, keeper]) as remotes,
+        ExitStack() as held,
+    ):
+
+        def begin(remote: Remote) -> None:
+            remote.connect()
+            if remote.name == keeper:
+                held.enter_context(lock(remote, who, what, waits if wait else None))
+
+        try:
+            everywhere(list(remotes.values()), begin)
+        except Busy as holder:
+            raise Exit(
+                f"{wanted.name} is being changed ({holder}). Nothing was changed: run it again "
+                "when that has ended, or with --wait.",
+                1,
+            ) from None
+        except MachineErrors as errors:
+            raise _refused(_all_errors(errors, remotes), wanted) from None
+        yield remotes
+
+
+def _all_errors(found: MachineErrors, remotes: dict[str, Remote]) -> MachineErrors:
+    """Answer what is wrong with each machine, also with those that only refuse root."""
+    try:
+        everywhere(list(remotes.values()), lambda remote: remote.run(":"))
+    except MachineErrors as errors:
+        named = {error.machine for error in errors.errors}
+        others = [error for error in found.errors if error.machine not in named]
+        return MachineErrors([*errors.errors, *others])
+    return found
+
+
+def deploy(tier: str = "", batch: str = "1", wait: bool = False) -> None:
     """Bring the machines (of a tier, or all) to their desired state; raises Exit on failure."""
     started = time.monotonic()
     wanted = scenario()
-    stages = pipeline.stages(wanted, tier)
-    again = "Run it again: it goes on where it stopped."
-    with interruptible(again), connected(wanted, _machines(stages)) as remotes:
-        plan = _planned(stages, remotes, wanted)
-        if not plan:
-            seconds = time.monotonic() - started
-            console.print(
-                f"0 changes: {len(remotes)} machines are as they should be ({seconds:.1f} s)"
-            )
-            return
-        progress = Progress(_todo(stages, plan))
-        with progress.shown():
-            report = execute(plan, stages, remotes, progress.step)
+    try:
+        stages = pipeline.stages(wanted, tier, batch)
+    except BatchError as error:
+        raise Exit(str(error), 1) from None
+    names = machines_of(stages)
+    with operation(wanted, names, f"{tier}.deploy" if tier else "deploy", wait) as remotes:
+        bring(wanted, stages, remotes, started)
+
+
+def bring(
+    wanted: Scenario, stages: Sequence[Stage], remotes: dict[str, Remote], started: float
+) -> int:
+    """Plan, change, and report what was changed; answers how many changes were made.
+
+    Raises Exit on failure.
+    """
+    plan = planned(stages, remotes, wanted)
+    if not plan:
+        count, seconds = len(machines_of(stages)), time.monotonic() - started
+        console.print(f"0 changes: {count} machines are as they should be ({seconds:.1f} s)")
+        return 0
+    carry_out(wanted, plan, stages, remotes, started)
+    return _count(plan)
+
+
+def carry_out(
+    wanted: Scenario,
+    plan: Plan,
+    stages: Sequence[Stage],
+    remotes: dict[str, Remote],
+    started: float,
+) -> None:
+    """Make the changes of a plan, and report them; raises Exit on failure."""
+    progress = Progress(_todo(stages, plan))
+    with progress.shown():
+        report = execute(plan, stages, remotes, progress.step)
     _tell(plan, report, wanted, time.monotonic() - started)
 
 
@@ -60,8 +147,8 @@ def show_plan(tier: str = "") -> None:
     """Print what deploy would change; raises Exit with 2 when there is something."""
     wanted = scenario()
     stages = pipeline.stages(wanted, tier)
-    with interruptible("Nothing was changed."), connected(wanted, _machines(stages)) as remotes:
-        plan = _planned(stages, remotes, wanted)
+    with interruptible("Nothing was changed."), connected(wanted, machines_of(stages)) as remotes:
+        plan = planned(stages, remotes, wanted)
     secrets = known_secrets(wanted.state)
     for stage in stages:
         for machine, changes in plan.get(stage.name, {}).items():
@@ -88,18 +175,28 @@ def show_address() -> None:
         )
 
 
-def _machines(stages: Sequence[Stage]) -> list[str]:
+def machines_of(stages: Sequence[Stage]) -> list[str]:
+    """Answer the names of all machines of the stages."""
     return list(dict.fromkeys(name for stage in stages for name in stage.machines))
 
 
-def _planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenario) -> Plan:
-    progress = Progress({name: [LOOK] for name in remotes})
+def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenario) -> Plan:
+    """Answer what the stages would change; raises Exit with the errors of all machines."""
+    progress = Progress({name: [LOOK] for name in machines_of(stages)})
     try:
         with progress.looking():
             return make_plan(stages, remotes, progress.step)
-    except MachineErrors as error:
-        sentences = hide(str(error), known_secrets(wanted.state))
-        raise Exit(f"{sentences}\nNothing was changed.", 1) from None
+    except MachineErrors as errors:
+        raise _refused(errors, wanted) from None
+
+
+def refuse(sentence: str) -> Exit:
+    """Answer what ends a task before it has changed anything."""
+    return Exit(f"{sentence}\nNothing was changed.", 1)
+
+
+def _refused(errors: MachineErrors, wanted: Scenario) -> Exit:
+    return refuse(hide(str(errors), known_secrets(wanted.state)))
 
 
 def _todo(stages: Sequence[Stage], plan: Plan) -> dict[str, list[str]]:

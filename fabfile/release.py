@@ -20,7 +20,9 @@ _fetching = Lock()
 
 
 def identifier(scenario: Scenario) -> str:
-    """Answer the name of the release: the first digits of its content's SHA-256."""
+    """Answer the name of the release: the first digits of its content's SHA-256, unless pinned."""
+    if scenario.pinned:
+        return scenario.pinned.release
     application = scenario.application
     return _packed(application.source, application.exclude, application.build)[0]
 

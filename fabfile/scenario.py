@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from fabfile.credentials import secret
+from fabfile.inventory import Inventory, InventoryError, read
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,8 +93,20 @@ class Lab:
 
 
 @dataclass(frozen=True)
+class Pinned:
+    """A release that some app server has already, to run instead of the source's own."""
+
+    release: str
+    holder: str
+
+
+@dataclass(frozen=True)
 class Scenario:
-    """All that config.py says. `machines` is in the order of the file."""
+    """All that config.py says, with the servers that were added and without those removed.
+
+    `machines` is in the order of the file, added ones last. `pinned` is the release to run and the
+    app server that has it, where it is not the one of the application's source.
+    """
 
     name: str
     networks: Mapping[str, IPv4Network]
@@ -104,6 +117,8 @@ class Scenario:
     brick: str
     lab: Lab
     source: Path = field(default=ROOT / "config.py")
+    inventory: Inventory = field(default_factory=Inventory)
+    pinned: Pinned | None = None
 
     def tier(self, name: str) -> tuple[Machine, ...]:
         """Answer the machines of a tier, in the order of config.py."""
@@ -115,6 +130,10 @@ class Scenario:
             if machine.name == name:
                 return machine
         raise KeyError(name)
+
+    def rests(self, machine: Machine) -> bool:
+        """Tell whether a server is in maintenance: it gets no clients."""
+        return machine.name in self.inventory.maintenance
 
     @property
     def state(self) -> Path:
@@ -133,10 +152,16 @@ class Scenario:
         return f"http://{address}/" if port == 80 else f"http://{address}:{port}/"
 
 
-def load(path: str | Path | None = None) -> Scenario:
+def inventory_file(name: str) -> Path:
+    """Answer where the scenario of that name keeps what differs from its config.py."""
+    return ROOT / ".state" / name / "inventory.json"
+
+
+def load(path: str | Path | None = None, inventory: Inventory | None = None) -> Scenario:
     """Read and check a scenario: `path`, else the file $CRM_CONFIG names, else config.py.
 
-    Raises ScenarioError with every mistake found.
+    `inventory` is what differs from it, by default what its inventory file says. Raises
+    ScenarioError with every mistake found.
     """
     from fabfile.validation import scenario_from
 
@@ -153,4 +178,11 @@ def load(path: str | Path | None = None) -> Scenario:
         mistake = f"it is not valid Python: {type(error).__name__}: {error}"
         raise ScenarioError(str(source), [mistake]) from None
     entries = {name: value for name, value in vars(module).items() if name.isupper()}
-    return scenario_from(entries, source)
+    file = inventory_file(str(entries.get("NAME", "pfinal")))
+    try:
+        inventory = read(file) if inventory is None else inventory
+        if isinstance(entries.get("MACHINES"), dict):
+            entries["MACHINES"] = inventory.merged(entries["MACHINES"])
+    except InventoryError as error:
+        raise ScenarioError(str(file), [str(error)]) from None
+    return replace(scenario_from(entries, source), inventory=inventory)

@@ -16,9 +16,10 @@ class Change:
 
     `script` is the shell that does it, as root; it finds each of `files` (name -> content, or a
     function that answers it when the time comes) at "$payload/NAME". `marker` names a change
-    that follows from another one: it is remembered on the machine until it is done, so that a
-    run killed in between leaves it to the next one. `confirm` is shell that must succeed over a
-    connection opened behind the change, which could have locked us out.
+    that follows from others, whose keys are its `causes`: it is remembered on the machine from
+    before the first of them until it is done, so that a run killed in between leaves it to the
+    next one. `confirm` is shell that must succeed over a connection opened behind the change,
+    which could have locked us out.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Change:
     files: Mapping[str, Payload] = field(default_factory=dict)
     marker: str = ""
     confirm: str = ""
+    causes: Set[str] = frozenset()
     seconds: float = 120
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Event, Thread
+from typing import Protocol
 
 from fabfile.engine import script
 from fabfile.engine.change import Change, Resource
@@ -25,17 +27,32 @@ LOOK = "look"
 OnStep = Callable[[str, str, str], None]  # machine, stage, summary
 
 
+class Rollout(Protocol):
+    """How the machines of a stage that must change do so while the others serve."""
+
+    def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
+        """Answer which change together; a batch follows when all of the one before succeeded."""
+
+    def around(self, remote: Remote, say: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Answer what to do before and behind the changes of a machine; `say` tells a step.
+
+        It sees the error when they fail, and raises it again, with what it did about it.
+        """
+
+
 @dataclass(frozen=True)
 class Stage:
     """A step of the pipeline: what some machines must have, once the stages `after` are done.
 
-    `desired` answers, for a machine's name, the resources it must have.
+    `desired` answers, for a machine's name, the resources it must have. Without a `rollout`, all
+    machines change at once.
     """
 
     name: str
     machines: tuple[str, ...]
     desired: Callable[[str], Sequence[Resource]]
     after: tuple[str, ...] = ()
+    rollout: Rollout | None = None
 
 
 class MachineErrors(Exception):
@@ -152,7 +169,6 @@ def execute(
     names = {stage.name for stage in stages}
     waiting = list(stages)
     running: dict[Future, Stage] = {}
-    due = _markers(plan)
     interrupted = Event()
 
     def run(stage: Stage) -> None:
@@ -160,23 +176,21 @@ def execute(
 
         def work(remote: Remote) -> None:
             on_machine = changes[remote.name]
-            try:
-                script.apply(
-                    remote,
-                    on_machine,
-                    due[remote.name],
-                    lambda step: on_step(remote.name, stage.name, step),
-                )
-            except MachineError:
-                on_step(remote.name, stage.name, INTERRUPTED if interrupted.is_set() else FAILED)
-                raise
-            # What is done here is due no more when a later stage marks the rest.
-            due[remote.name] = [
-                m for m in due[remote.name] if m not in {c.marker for c in on_machine}
-            ]
-            on_step(remote.name, stage.name, DONE)
 
-        everywhere([remotes[name] for name in changes], work)
+            def say(step: str) -> None:
+                on_step(remote.name, stage.name, step)
+
+            try:
+                with stage.rollout.around(remote, say) if stage.rollout else nullcontext():
+                    script.apply(remote, on_machine, _markers(on_machine, plan, remote.name), say)
+            except MachineError:
+                say(INTERRUPTED if interrupted.is_set() else FAILED)
+                raise
+            say(DONE)
+
+        changing = [remotes[name] for name in stage.machines if name in changes]
+        for batch in stage.rollout.batches(changing) if stage.rollout else [changing]:
+            everywhere(batch, work)
 
     with ThreadPoolExecutor(len(stages) or 1) as pool:
         try:
@@ -201,12 +215,15 @@ def execute(
     return report
 
 
-def _markers(plan: Plan) -> dict[str, list[str]]:
-    due: dict[str, list[str]] = {}
-    for machines in plan.values():
-        for machine, changes in machines.items():
-            due.setdefault(machine, []).extend(c.marker for c in changes if c.marker)
-    return due
+def _markers(changes: Sequence[Change], plan: Plan, machine: str) -> list[str]:
+    """Answer the markers of all that follows, in this stage or a later one, from these changes."""
+    keys = {change.key for change in changes}
+    return [
+        change.marker
+        for machines in plan.values()
+        for change in machines.get(machine, ())
+        if change.causes & keys
+    ]
 
 
 def _finish(stage: Stage, future: Future, report: Report) -> None:

@@ -93,15 +93,8 @@ class Remote:
         `on_line` is called with each line as it comes. Raises MachineError when the limit runs
         out, the connection breaks, or the user may not become root.
         """
-        self.connect()
-        self.round_trips += 1
-        # What sudo itself says, such as a host name it cannot resolve, is no output of the command.
-        root = shlex.quote(f"exec 2>&1; echo {READY}; {command}")
         try:
-            channel = self._connection.transport.open_session(timeout=CONNECT_SECONDS)
-            channel.exec_command(
-                f'if [ "$(id -u)" = 0 ]; then sh -c {root}; else sudo -n sh -c {root}; fi'
-            )
+            channel = self.start(command)
             channel.sendall(data)
             channel.shutdown_write()
             text = self._read(channel, seconds, on_line)
@@ -112,6 +105,38 @@ class Remote:
             raise MachineError(
                 self.name, f"the connection broke ({reason}); run it again"
             ) from error
+
+    def follow(self, command: str, on_line: Callable[[str], None]) -> None:
+        """Run a shell command as root and call `on_line` with each line, until it ends.
+
+        The command finds its standard input open for as long as we live. Raises MachineError.
+        """
+        try:
+            channel = self.start(command)
+            ready = False
+            for line in channel.makefile("r", 1):
+                if ready:
+                    on_line(line.rstrip("\n"))
+                ready = ready or line == READY + "\n"
+            said = channel.makefile_stderr().read().decode(errors="replace")
+            self._checked(channel.recv_exit_status(), f"{READY}\n" if ready else "", said)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise MachineError(self.name, f"the connection broke ({error})") from error
+
+    def start(self, command: str) -> paramiko.Channel:
+        """Start a shell command as root and answer its channel; its output begins with READY.
+
+        Raises MachineError when there is no connection, what paramiko raises when it breaks.
+        """
+        self.connect()
+        self.round_trips += 1
+        # What sudo itself says, such as a host name it cannot resolve, is no output of the command.
+        root = shlex.quote(f"exec 2>&1; echo {READY}; {command}")
+        channel = self._connection.transport.open_session(timeout=CONNECT_SECONDS)
+        channel.exec_command(
+            f'if [ "$(id -u)" = 0 ]; then sh -c {root}; else sudo -n sh -c {root}; fi'
+        )
+        return channel
 
     def _read(self, channel: paramiko.Channel, seconds: float, on_line: Callable | None) -> str:
         deadline = time.monotonic() + seconds
@@ -195,6 +220,11 @@ class Remote:
             return (
                 f"{where} refuses the user {user} with {key}; put the public key into "
                 f"~{user}/.ssh/authorized_keys there"
+            )
+        if isinstance(error, paramiko.SSHException) and "authentication methods" in str(error):
+            return (
+                f"there is no key to log in with as {user} at {where}; make one with ssh-keygen, "
+                "or name one in LOGIN['key'] or ~/.ssh/config"
             )
         if isinstance(error, socket.gaierror):
             return f"the name {host} has no address; mend its 'ssh' entry in config.py"

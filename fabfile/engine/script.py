@@ -69,6 +69,10 @@ class Failure:
         return f"'{self.summary}' failed with exit code {self.code}{said}"
 
 
+class StepFailed(MachineError):
+    """A change that a machine made in vain: it ran to its end, and failed."""
+
+
 def apply(
     remote: Remote,
     changes: Sequence[Change],
@@ -78,7 +82,8 @@ def apply(
     """Make the changes with one upload and one script; `on_step` gets each one's summary.
 
     `markers` name the changes that follow from these and are still due on this machine. Raises
-    MachineError with the step that failed and the last lines it printed.
+    StepFailed with the step that failed and the last lines it printed, MachineError when the
+    machine is lost.
     """
     token = secrets.token_hex(8)
     step = -1
@@ -99,7 +104,7 @@ def apply(
     if output.code:
         summary = changes[step].summary if step >= 0 else "receive the changes"
         said = [line for line in lines if not line.startswith("@@")][-15:]
-        raise MachineError(remote.name, str(Failure(summary, output.code, said)))
+        raise StepFailed(remote.name, str(Failure(summary, output.code, said)))
     for change in changes:
         if change.confirm:
             _confirm(remote, change)

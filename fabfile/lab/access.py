@@ -6,6 +6,7 @@ These files are the person's. Run as root through sudo, the lab gives them to wh
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from fabfile.lab.host import LabError, run
@@ -41,14 +42,39 @@ def pin_host_keys(scenario: Scenario) -> None:
     for path, lines in pinned.items():
         old = path.read_text().splitlines() if path.exists() else []
         others = [line for line in old if line.split(" ")[0] not in lines]
-        text = "\n".join([*others, *lines.values()]) + "\n"
-        if not path.exists() or path.read_text() != text:
-            _make_parent(path)
-            new = path.with_name(f"{path.name}.new")
-            new.write_text(text)
-            new.chmod(0o644)
-            give_to_person(new)
-            new.replace(path)
+        _write(path, "\n".join([*others, *lines.values()]) + "\n")
+
+
+def forget_host_keys(scenario: Scenario) -> None:
+    """Take out of known_hosts what this computer's lab once pinned at addresses that none has."""
+    networks = scenario.networks
+    if "management" not in networks:
+        return
+    used = {m.address("management") for m in scenario.machines if "management" in m.addresses}
+    for path in {m.login.known_hosts for m in scenario.machines if m.login} - {None}:
+        old = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in old if not _unused(line, networks["management"], used)]
+        if kept != old:
+            _write(path, "".join(f"{line}\n" for line in kept))
+
+
+def _unused(line: str, network: IPv4Network, used: set[str]) -> bool:
+    name = line.split(" ")[0]
+    address = name[1:].partition("]")[0] if name.startswith("[") else name
+    try:
+        return IPv4Address(address) in network and address not in used
+    except ValueError:
+        return False  # a name of another kind
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text() != text:
+        _make_parent(path)
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(text)
+        new.chmod(0o644)
+        give_to_person(new)
+        new.replace(path)
 
 
 def give_to_person(path: Path) -> None:

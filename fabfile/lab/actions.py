@@ -57,9 +57,8 @@ def perform(scenario: Scenario, request: Request) -> object:
     if request.action == "down" and not directory.exists():
         return down(scenario, request)
     with one_at_a_time(directory, say):
-        return {"up": up, "down": down, "stop": stop, "start": start}[request.action](
-            scenario, request
-        )
+        actions = {"up": up, "down": down, "remove": remove, "stop": stop, "start": start}
+        return actions[request.action](scenario, request)
 
 
 def lab_machines(scenario: Scenario) -> list[Machine]:
@@ -121,13 +120,13 @@ def up(scenario: Scenario, request: Request) -> None:
 
     _on_each(busy, work)
     others = [m for m in lab_machines(scenario) if records.get(m.name) and m not in busy]
-    refreshed = [machines.refresh(scenario, m, records[m.name], soft[m.name]) for m in others]
+    refreshed = _refresh(scenario, request, others)
     # They may be booting still: started by a run that was killed.
     _on_each([m for m in others if m.name in running], lambda m: machines.await_ssh(lab, m))
     seconds = time.monotonic() - begin
     if busy:
         say(f"lab     {len(busy)} machines are up after {seconds:.1f} s")
-    elif changed or todo.remove or any(refreshed):
+    elif changed or todo.remove or refreshed:
         say(f"lab     networks and names brought up to date in {seconds:.1f} s")
     else:
         say(f"lab     nothing to do: {len(records)} machines run ({seconds:.1f} s)")
@@ -151,6 +150,19 @@ def down(scenario: Scenario, request: Request) -> None:
         say(f"lab     {len(names)} machines removed in {time.monotonic() - begin:.1f} s")
     else:
         say("lab     nothing to do: no machine, bridge or rule is there")
+
+
+def remove(scenario: Scenario, request: Request) -> None:
+    """Remove machines that the scenario has no more; the others forget their names."""
+    lab = scenario.lab
+    kept = {machine.name for machine in scenario.machines} & {*request.machines}
+    if kept:
+        raise LabError(f"{', '.join(sorted(kept))} is of the scenario: take it out of that first.")
+    for name in machines.records(lab).keys() & {*request.machines}:
+        machines.remove(lab, name)
+        say(f"{name:7} removed")
+    records = machines.records(lab)
+    _refresh(scenario, request, [m for m in lab_machines(scenario) if records.get(m.name)])
 
 
 def stop(scenario: Scenario, request: Request) -> None:
@@ -254,6 +266,18 @@ def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping:
             keep |= {Path(layer).name for layer in record.layers}
     images.prune(directory, keep)
     return layers
+
+
+def _refresh(scenario: Scenario, request: Request, those: list[Machine]) -> bool:
+    """Bring names, name servers and keys of machines up to date; answers whether any was not."""
+    records = machines.records(scenario.lab)
+
+    def work(machine: Machine) -> bool:
+        soft = _soft(scenario, machine, request)
+        return machines.refresh(scenario, machine, records[machine.name], soft)
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return any(list(pool.map(work, those)))
 
 
 def _soft(scenario: Scenario, machine: Machine, request: Request) -> dict[str, str]:

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from fabfile.lab import access
@@ -24,6 +24,7 @@ PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY
 WHY = {
     "up": "make containers, their networks and images",
     "down": "remove containers and their networks",
+    "remove": "remove containers",
     "stop": "stop containers",
     "start": "start containers",
     "status": "ask for the state of the containers",
@@ -52,6 +53,16 @@ def down(scenario: Scenario, images: bool = False) -> None:
     _ask(scenario, Request("down", images=images))
 
 
+def remove(scenario: Scenario, names: Iterable[str]) -> None:
+    """Remove machines that the scenario has no more, and what the others know of them.
+
+    What is not there is not an error. Raises LabError for a machine that the scenario has.
+    """
+    names = tuple(names)
+    _ask(scenario, replace(_starting(scenario, "remove", ()), machines=names))
+    access.forget_host_keys(scenario)
+
+
 def stop(scenario: Scenario, machines: Iterable[str], kill: bool = False) -> None:
     """Shut machines down; with `kill` at once, as a power cut does."""
     _ask(scenario, Request("stop", _known(scenario, machines), kill=kill))
@@ -70,6 +81,11 @@ def status(scenario: Scenario) -> list[dict[str, str]]:
 def ssh(scenario: Scenario, name: str, command: str = "") -> int:
     """Log in on a machine as Fabric does, or run one command there; answer the exit code."""
     (name,) = _known(scenario, [name])
+    return subprocess.call([*ssh_command(scenario, name), *([command] if command else [])])
+
+
+def ssh_command(scenario: Scenario, name: str) -> list[str]:
+    """Answer the command line that logs in on a machine as Fabric does."""
     login = scenario.machine(name).login
     argv = ["ssh", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"]
     argv += ["-o", "ConnectTimeout=10"]
@@ -77,7 +93,7 @@ def ssh(scenario: Scenario, name: str, command: str = "") -> int:
     argv += ["-o", f"UserKnownHostsFile={login.known_hosts}"] if login.known_hosts else []
     argv += ["-p", str(login.port)] if login.port else []
     argv += ["-l", login.user] if login.user else []
-    return subprocess.call([*argv, login.host, *([command] if command else [])])
+    return [*argv, login.host]
 
 
 def _starting(
@@ -120,7 +136,9 @@ def _ask(scenario: Scenario, request: Request, answer: bool = False) -> list:
     keep = [f"--preserve-env={','.join(kept)}"] if kept else []
     # -B: root leaves no compiled files in the person's directory.
     command = ["sudo", *keep, "--", sys.executable, "-B", "-m", "fabfile.lab.root"]
-    question = json.dumps({"config": str(scenario.source), **asdict(request)})
+    # Root must not read the person's files: a server that is being added is in none of them yet.
+    files = {"config": str(scenario.source), "inventory": asdict(scenario.inventory)}
+    question = json.dumps({**files, **asdict(request)})
     try:
         done = subprocess.run(
             command,

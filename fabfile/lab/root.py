@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from fabfile.inventory import parsed
 from fabfile.lab.actions import Request, perform
 from fabfile.lab.host import LabError
 from fabfile.scenario import ScenarioError, load
@@ -14,7 +15,8 @@ def main() -> int:
     """Perform the request; print what it answers as JSON, or what failed, and answer the code."""
     question = json.load(sys.stdin)
     try:
-        scenario = load(question.pop("config"))
+        inventory = parsed(question.pop("inventory"))
+        scenario = load(question.pop("config"), inventory)
         question["machines"] = tuple(question["machines"])
         answer = perform(scenario, Request(**question))
     except (LabError, ScenarioError) as error:

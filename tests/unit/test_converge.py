@@ -1,6 +1,7 @@
 """How stages follow each other; the work itself is stood in for, as this is about order only."""
 
 import threading
+from contextlib import contextmanager
 
 from fabfile.engine import converge
 from fabfile.engine.change import Change
@@ -52,3 +53,67 @@ def test_the_errors_of_all_machines_are_kept(monkeypatch) -> None:
 def test_a_stage_whose_predecessor_is_not_asked_for_runs(monkeypatch) -> None:
     report, _ = run(monkeypatch, [stage("b", after=("a",))])
     assert report.done == ["b"]
+
+
+def test_a_restart_is_marked_by_what_causes_it_and_by_nothing_before(monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        converge.script, "apply", lambda remote, changes, markers, say: seen.append(markers)
+    )
+    restart = Change("service", "restart", "true", marker="restart x", causes={"file"})
+    plan = {
+        "ship": {"m1": [Change("archive", "unpack", "true")]},
+        "configure": {"m1": [Change("file", "write", "true")]},
+        "serve": {"m1": [restart]},
+    }
+    stages = [
+        stage("ship"),
+        stage("configure", after=("ship",)),
+        stage("serve", after=("configure",)),
+    ]
+    execute(plan, stages, {"m1": Remote("m1", None)}, lambda *_: None)
+    assert seen == [[], ["restart x"], []]
+
+
+class OneByOne:
+    """A rollout of one machine at a time, that says what happens around each."""
+
+    def __init__(self, ran) -> None:
+        self.ran = ran
+
+    def batches(self, remotes):
+        return [[remote] for remote in remotes]
+
+    @contextmanager
+    def around(self, remote, say):
+        self.ran.append(f"before {remote.name}")
+        yield
+        self.ran.append(f"behind {remote.name}")
+
+
+def rollout(monkeypatch, fail=()):
+    ran = []
+
+    def apply(remote, changes, markers, say):
+        ran.append(f"change {remote.name}")
+        if remote.name in fail:
+            raise MachineError(remote.name, "broke")
+
+    monkeypatch.setattr(converge.script, "apply", apply)
+    names = ("m1", "m2", "m3")
+    serve = Stage("serve", names, lambda _: [], (), OneByOne(ran))
+    plan = {"serve": {name: [Change("it", "do it", "true")] for name in names}}
+    remotes = {name: Remote(name, None) for name in names}
+    return execute(plan, [serve], remotes, lambda *_: None), ran
+
+
+def test_machines_of_a_rollout_change_one_after_the_other(monkeypatch) -> None:
+    _, ran = rollout(monkeypatch)
+    steps = ("before", "change", "behind")
+    assert ran == [f"{step} {name}" for name in ("m1", "m2", "m3") for step in steps]
+
+
+def test_when_the_first_of_a_rollout_fails_no_other_is_touched(monkeypatch) -> None:
+    report, ran = rollout(monkeypatch, fail=("m1",))
+    assert ran == ["before m1", "change m1"]
+    assert report.failed == ["serve"]

@@ -9,6 +9,7 @@ import pytest
 from fabfile import app, balancer, database, pipeline, release
 from fabfile.credentials import known_secrets, scram_verifier, secret
 from fabfile.engine.resources import File, Unpacked
+from fabfile.inventory import Inventory
 from fabfile.progress import hide
 from fabfile.scenario import Scenario, load
 
@@ -16,7 +17,7 @@ from fabfile.scenario import Scenario, load
 @pytest.fixture
 def scenario(tmp_path, monkeypatch) -> Scenario:
     monkeypatch.setattr(Scenario, "state", tmp_path)
-    return load()
+    return load(inventory=Inventory())
 
 
 def test_each_stage_comes_after_stages_that_stand_before_it() -> None:

@@ -4,6 +4,7 @@ import ipaddress
 
 import pytest
 
+from fabfile.inventory import Inventory
 from fabfile.scenario import ROOT, ScenarioError, load
 
 
@@ -20,7 +21,7 @@ def change(entries, path, value):
 
 def test_config_py_is_valid(monkeypatch):
     monkeypatch.delenv("CRM_CONFIG", raising=False)
-    scenario = load()
+    scenario = load(inventory=Inventory())
     assert scenario.name == "pfinal"
     assert [machine.name for machine in scenario.tier("app")] == ["s1", "s2", "s3"]
     assert scenario.machine("bbdd").address("lan4") == "10.1.4.31"
@@ -154,4 +155,4 @@ def test_crm_config_names_the_file(tmp_path, monkeypatch):
     path = tmp_path / "other.py"
     path.write_text((ROOT / "config.py").read_text().replace('"pfinal"', '"other"'))
     monkeypatch.setenv("CRM_CONFIG", str(path))
-    assert load().name == "other"
+    assert load(inventory=Inventory()).name == "other"

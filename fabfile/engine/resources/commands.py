@@ -51,6 +51,7 @@ class Run:
             guard + self.script + proof,
             files=self.files,
             marker=self.name if self.after else "",
+            causes=frozenset(changed.intersection(self.after)),
             seconds=self.seconds,
             confirm=self.confirm,
         )

@@ -61,7 +61,7 @@ class File:
         """Write the file if its type, rights or content differ."""
         # An empty file is a type of its own to stat.
         lines = facts.replace("regular empty file", "regular file").splitlines()
-        rights, digest, encoded = (*lines, "", "", "")[:3]
+        rights, digest = (*lines, "", "")[:2]
         if rights == self._rights and digest == self._digest:
             return None
         what = f"rights of {self.path}: {rights.partition('|')[2]} -> {self._rights.split('|')[1]}"
@@ -71,15 +71,19 @@ class File:
             self.key,
             what,
             self._script(),
-            diff="" if digest == self._digest else self._diff(encoded),
+            diff="" if digest == self._digest else self._diff(facts),
             files={"file": self.content.encode()},
         )
 
-    def _diff(self, encoded: str) -> str:
+    def content_of(self, facts: str) -> str:
+        """Answer the content that facts tell of, "" when they tell none: see `probe`."""
+        encoded = (*facts.splitlines(), "", "", "")[2]
+        return base64.b64decode(encoded).decode(errors="replace")
+
+    def _diff(self, facts: str) -> str:
         if self.secret:
             return f"--- {self.path}: it holds secrets, its content is not shown"
-        before = base64.b64decode(encoded).decode(errors="replace")
-        return unified(self.path, before, self.content)
+        return unified(self.path, self.content_of(facts), self.content)
 
     def _script(self) -> str:
         path = shlex.quote(self.path)

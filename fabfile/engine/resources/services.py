@@ -50,7 +50,7 @@ class Service:
         """Enable, start, reload or restart, whichever is missing."""
         lines = facts.splitlines()
         state = dict(line.split("=", 1) for line in lines if "=" in line)
-        actions, steps, marker = [], [], ""
+        actions, steps, marker, causes = [], [], "", frozenset()
         unit = shlex.quote(self.unit)
         if state.get("UnitFileState") not in ("enabled", "static", "generated", "alias"):
             actions.append("enable")
@@ -58,6 +58,7 @@ class Service:
         dead = "dead" in lines and state.get("ActiveState") == "active"
         if dead or "restart" in lines or changed.intersection(self.restart):
             marker = f"restart {self.unit}"
+            causes = changed.intersection(self.restart)
             # The first start of a unit is no restart in the eyes of its reader.
             actions.append("restart" if state.get("ActiveState") == "active" else "start")
             steps.append(
@@ -65,6 +66,7 @@ class Service:
             )
         elif "reload" in lines or changed.intersection(self.reload):
             marker = f"reload {self.unit}"
+            causes = changed.intersection(self.reload)
             actions.append("reload" if state.get("ActiveState") == "active" else "start")
             steps.append(f"systemctl reload-or-restart {unit}")
         elif state.get("ActiveState") != "active":
@@ -76,7 +78,8 @@ class Service:
             return None
         script = "\n".join(["systemctl daemon-reload", *steps, self._await(), ""])
         summary = f"{' and '.join(actions)} {self.unit}"
-        return Change(self.key, summary, script, marker=marker, seconds=self.limit + 90)
+        seconds = self.limit + 90
+        return Change(self.key, summary, script, marker=marker, causes=causes, seconds=seconds)
 
     def _await(self) -> str:
         condition = self.ready or f"systemctl -q is-active {shlex.quote(self.unit)}"

@@ -1,0 +1,139 @@
+"""HAProxy while it runs: its file and its process say the same, and clients notice no change.
+
+The commands are those of HAProxy 2.6, management guide, section 9.3. A server that is added at
+runtime ignores `default-server`, so its options are spelled out; it is forgotten at a reload, so
+the file has it, too. What differs in anything but the servers needs a reload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fabfile.engine.change import Change
+from fabfile.engine.remote import MachineError, Remote
+from fabfile.engine.resources import File
+
+# In the file and at runtime: two failures take a server out, two successes back.
+CHECK = "check inter 1s fall 2 rise 2"
+UP_SECONDS = 30
+DRAIN_SECONDS = 30
+# Bits of srv_admin_state, section 9.3 at "show servers state". 0x04 only remembers that the file
+# once said `disabled`; it stays when the server is made ready.
+MAINTENANCE, DRAIN = 0x01, 0x08
+SERVER = "    server "
+LIBRARY = Path(__file__).with_suffix(".sh").read_text()
+
+
+class Configuration(File):
+    """HAProxy's file. When it only gains, loses or sets aside servers, its key is `servers_key`.
+
+    What must reload HAProxy waits for `key`, which changes with anything else in the file.
+    """
+
+    @property
+    def servers_key(self) -> str:
+        """The name of a change to the list of servers alone."""
+        return f"{self.path} (servers)"
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Write the file if it differs, as any other."""
+        change, now = super().plan(facts, changed), self.content_of(facts)
+        if change and now and _settings(now, self.content) == _settings(self.content, now):
+            return replace(change, key=self.servers_key)
+        return change
+
+
+def _settings(text: str, other: str) -> list[str]:
+    """Answer the lines of a file without the servers that the other does not have."""
+    names = {line.split()[1] for line in other.splitlines() if line.startswith(SERVER)}
+    return [
+        line.removesuffix(" disabled")
+        for line in text.splitlines()
+        if not line.startswith(SERVER) or line.split()[1] in names
+    ]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The servers of the running HAProxy: name -> (address, rests).
+
+    A process that starts, or reloads after a change of `reloading`, reads them in its file.
+    """
+
+    wanted: Mapping[str, tuple[str, bool]]
+    reloading: tuple[str, ...] = ()
+    key: str = "servers of the running HAProxy"
+
+    def probe(self) -> str:
+        """Print name, address and administrative state of each server."""
+        return f"{LIBRARY}states"
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Add, remove, set aside and take back servers, without a reload."""
+        running = {
+            name: (address, int(state))
+            for name, address, state in (line.split() for line in facts.splitlines() if line)
+        }
+        if not running or changed.intersection(self.reloading):
+            return None
+        words, steps = [], []
+        for name, (address, rests) in self.wanted.items():
+            there, state = running.get(name, ("", 0))
+            if there != address:
+                words.append(f"{'move' if there else 'add'} {name}")
+                steps += [f"remove {name} {DRAIN_SECONDS}"] if there else []
+                steps += [f"add {name} {address} '{CHECK}'"]
+                steps += [] if rests else [f"ready {name} {UP_SECONDS}"]
+            elif rests and not state & MAINTENANCE:
+                words.append(f"set {name} aside")
+                steps.append(f"rest {name} {DRAIN_SECONDS}")
+            elif not rests and state & (MAINTENANCE | DRAIN):
+                words.append(f"put {name} back in service")
+                steps.append(f"ready {name} {UP_SECONDS}")
+        for name in running.keys() - self.wanted.keys():
+            words.append(f"remove {name}")
+            steps.append(f"remove {name} {DRAIN_SECONDS}")
+        if not steps:
+            return None
+        return Change(
+            self.key,
+            f"in the running HAProxy: {', '.join(words)}",
+            LIBRARY + "\n".join(steps),
+            seconds=(UP_SECONDS + DRAIN_SECONDS) * len(steps),
+        )
+
+
+def statuses(remote: Remote) -> dict[str, str]:
+    """Answer what the balancer thinks of each server, as UP, DOWN, DRAIN or MAINT."""
+    output = remote.run(f"{LIBRARY}statuses")
+    return dict(line.split(" ", 1) for line in output.text.splitlines() if " " in line)
+
+
+def drain(remote: Remote, server: str, seconds: int = DRAIN_SECONDS) -> bool:
+    """Give a server no more requests and wait until it has none, `seconds` at most.
+
+    Answers False when requests are left, or when it was not drained because it is the only one
+    that is up, or none of HAProxy's at all. Raises MachineError when HAProxy does not do it.
+    """
+    output = remote.run(
+        f"{LIBRARY}there {server} || exit 3\n"
+        f"statuses | grep -v '^{server} ' | grep -q ' UP' || exit 3\n"
+        f"drain {server} {seconds} || exit 4",
+        seconds=seconds + 30,
+    )
+    if "HAProxy answers" in output.text:
+        raise MachineError(remote.name, output.text.strip())
+    return not output.code
+
+
+def ready(remote: Remote, server: str, wait: bool = True) -> None:
+    """Give a server clients again, and wait until it is seen up; raises MachineError if it isn't.
+
+    Without `wait`, HAProxy's own checks decide when it gets some.
+    """
+    back = f"ready {server} {UP_SECONDS}" if wait else f"api 'set server app/{server} state ready'"
+    output = remote.run(f"{LIBRARY}there {server} || exit 0\n{back}", seconds=UP_SECONDS + 30)
+    if output.code:
+        raise MachineError(remote.name, output.text.strip())

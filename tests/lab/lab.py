@@ -1,0 +1,191 @@
+"""The lab of the tests, used as a person does: by its command line, its logins and its browser."""
+
+import copy
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import requests
+import testinfra
+from testinfra.host import Host
+
+from fabfile.scenario import Scenario, load
+from tests.lab import places
+from tests.lab.commands import Done, as_root, run, wait_for
+
+BIN = Path(sys.prefix) / "bin"
+SSH_CONFIG = """\
+Host *
+    IdentityFile {key}
+    IdentitiesOnly yes
+    UserKnownHostsFile {known_hosts}
+    StrictHostKeyChecking yes
+    User deploy
+    ConnectTimeout 2
+    # A machine that was taken away is noticed within seconds, and one connection serves all.
+    ServerAliveInterval 1
+    ServerAliveCountMax 3
+    ControlMaster auto
+    ControlPersist 20
+    ControlPath {sockets}/%n
+    LogLevel ERROR
+"""
+LINE = re.compile(r"^(\S+) +\((\w+)\): (.+)$", re.M)
+
+
+class Lab:
+    """The deployed scenario, the person's commands for it, and ways to look at it."""
+
+    def __init__(self) -> None:
+        """Write the scenario and how to log in on its machines."""
+        self._entries = places.write_scenario()
+        self.scenario: Scenario = load(places.CONFIG)
+        for machine in self.scenario.machines:
+            # The tests break machines on purpose: be sure that they are ours.
+            assert not machine.login or machine.login.host.startswith("10.251.91."), machine
+        self._sockets = Path(tempfile.mkdtemp(prefix="lab-tests-"))
+        self.ssh_config = self._sockets / "config"
+        text = SSH_CONFIG.format(
+            key=places.STATE / "id_ed25519",
+            known_hosts=places.STATE / "known_hosts",
+            sockets=self._sockets,
+        )
+        for machine in self.scenario.machines:
+            text += f"Host {machine.name}\n    HostName {machine.address('management')}\n"
+        self.ssh_config.write_text(text)
+        self.hosts: dict[str, Host] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Every machine that is a container."""
+        return [machine.name for machine in self.scenario.machines if machine.login]
+
+    @property
+    def apps(self) -> list[str]:
+        """The app servers."""
+        return [machine.name for machine in self.scenario.tier("app")]
+
+    @property
+    def entries(self) -> dict:
+        """The entries of the scenario, to change at will and write elsewhere."""
+        return copy.deepcopy(self._entries)
+
+    def environment(self, config: Path = places.CONFIG, **more: str) -> dict[str, str]:
+        """Answer the environment of a person who uses that scenario."""
+        return {**os.environ, "CRM_CONFIG": str(config), "COLUMNS": "200", **more}
+
+    def fab(
+        self, *words: str, limit: float = 60, code: int | None = 0, config: Path = places.CONFIG
+    ) -> Done:
+        """Run `fab` on this scenario."""
+        environment = self.environment(config)
+        return run(BIN / "fab", *words, limit=limit, code=code, environment=environment)
+
+    def invoke(
+        self, *words: str, limit: float = 60, code: int | None = 0, config: Path = places.CONFIG
+    ) -> Done:
+        """Run `invoke` on this scenario."""
+        environment = self.environment(config)
+        return run(BIN / "invoke", *words, limit=limit, code=code, environment=environment)
+
+    def planned(self) -> list[tuple[str, str]]:
+        """Answer what `fab plan` would change: machine and action of each change."""
+        done = self.fab("plan", code=None)
+        assert done.code in (0, 2), done.text
+        return [(machine, action) for machine, _, action in LINE.findall(done.out)]
+
+    def assert_nothing_to_do(self) -> None:
+        """Deploy once more: all machines must be as they should be."""
+        done = self.fab("deploy", limit=180)
+        assert "0 changes" in done.out, f"there was something to change:\n{done.text}"
+
+    def host(self, name: str) -> Host:
+        """Answer a machine, to look at by testinfra as root."""
+        if name not in self.hosts:
+            spec = f"ssh://{name}?ssh_config={self.ssh_config}&sudo=true"
+            self.hosts[name] = testinfra.get_host(spec)
+        return self.hosts[name]
+
+    def do(self, name: str, script: str, limit: float = 60, code: int | None = 0) -> str:
+        """Run a script on a machine as root, given on standard input; answer its output."""
+        ssh = ("ssh", "-F", self.ssh_config, name, "sudo -n sh -eu")
+        return run(*ssh, stdin=script, limit=limit, code=code).out
+
+    def address(self, name: str, network: str) -> str:
+        """Answer the address of a machine on a network."""
+        return self.scenario.machine(name).address(network)
+
+    def in_image(self, name: str, path: str) -> bytes:
+        """Answer what the image of a machine holds at a path."""
+        record = self.scenario.lab.directory / "machines" / name / "machine.json"
+        for layer in json.loads(as_root("cat", record).out)["layers"]:
+            done = as_root("cat", f"{layer}{path}", code=None)
+            if done.code == 0:
+                return done.out.encode()
+        raise AssertionError(f"no image of {name} holds {path}")
+
+    def get(self, path: str = "", **options: object) -> requests.Response:
+        """Ask the application for a page, through the firewall."""
+        with requests.Session() as browser:
+            browser.trust_env = False  # a proxy would not be the way of the users
+            return browser.get(self.scenario.url + path.lstrip("/"), timeout=5, **options)
+
+    def await_answer(self, seconds: float = 30) -> None:
+        """Wait until the application answers its users."""
+        wait_for(
+            f"{self.scenario.url} to answer 200",
+            lambda: self.get().status_code == 200,
+            seconds,
+        )
+
+    def await_healed(self, seconds: float = 60) -> None:
+        """Wait until all bricks are there and no file is left to heal."""
+        storage = self.scenario.tier("storage")
+        name = storage[0].name
+
+        def healed() -> bool:
+            text = self.do(name, "gluster volume heal nas info summary")
+            left = re.findall(r"^Total Number of entries: (\S+)", text, re.M)
+            return left == ["0"] * len(storage) or text
+
+        wait_for("all bricks to be there and healed", lambda: healed() is True, seconds)
+
+    def remove(self) -> None:
+        """Take the lab away: machines, bridges and rules; the images stay for the next run."""
+        for name in self.names:
+            run("ssh", "-F", self.ssh_config, "-O", "exit", name, code=None)
+        self.invoke("lab.down", limit=120)
+        shutil.rmtree(self._sockets)
+
+    def start_anew(self) -> None:
+        """Take away what a killed run left, and forget its keys and passwords."""
+        self.invoke("lab.down", limit=120)
+        for rest in (*places.STATE.glob("id_*"), *places.STATE.glob("*.json")):
+            rest.unlink()
+
+    def up(self) -> None:
+        """Start the machines from prepared images, those of the person's own lab if it has any."""
+        shared = Path(places.read(places.ROOT / "config.py")["LAB"]["directory"]) / "images"
+        program = (
+            "from pathlib import Path; from fabfile.lab import commands; "
+            "from fabfile.scenario import load; "
+            f"commands.up(load(), bare=False, images_from=Path({str(shared)!r}))"
+        )
+        # On a computer without any image, they are built first.
+        run(sys.executable, "-c", program, limit=600, environment=self.environment())
+
+
+def bridges() -> list[str]:
+    """Answer the bridges of the tests on this computer."""
+    text = run("ip", "-brief", "link", "show", "type", "bridge").out
+    return [line.split()[0] for line in text.splitlines() if line.startswith(places.PREFIX)]
+
+
+def rules() -> list[str]:
+    """Answer the netfilter rules of the tests on this computer."""
+    text = as_root("iptables-save").out
+    return [line for line in text.splitlines() if places.PREFIX in line]

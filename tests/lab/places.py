@@ -1,0 +1,90 @@
+"""The scenario that the lab tests run: config.py's, moved to ranges and a directory of its own.
+
+So a person's own lab on the same computer is left alone, and so are machines that config.py may
+name elsewhere: every machine of the tests is a container in MANAGEMENT.
+"""
+
+import importlib.util
+import pprint
+import shutil
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "lab-tests"
+STATE = ROOT / ".state" / NAME
+CONFIG = STATE / "config.py"
+# A copy, so that a test can change the application.
+APPLICATION = STATE / "application"
+PREFIX = "t91-"
+WHOLE = "10.91.0.0/16"
+MANAGEMENT = "10.251.91.0"
+
+
+def write_scenario() -> dict:
+    """Write the scenario of the tests to CONFIG, and answer its entries."""
+    entries = relocated(read(ROOT / "config.py"))
+    source = ROOT / entries["APPLICATION"]["source"]
+    shutil.rmtree(APPLICATION, ignore_errors=True)
+    shutil.copytree(source, APPLICATION, ignore=shutil.ignore_patterns("__pycache__"))
+    entries["APPLICATION"]["source"] = str(APPLICATION)
+    write(entries, CONFIG)
+    return entries
+
+
+def read(path: Path) -> dict:
+    """Answer the entries of a scenario's file."""
+    spec = importlib.util.spec_from_file_location("crm_config_to_move", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {name: value for name, value in vars(module).items() if name.isupper()}
+
+
+def write(entries: dict, path: Path) -> Path:
+    """Write a scenario's file, and answer its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        f"{name} = {pprint.pformat(value, sort_dicts=False)}" for name, value in entries.items()
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def relocated(entries: dict) -> dict:
+    """Answer the entries with each network in the ranges of the tests, and all machines there."""
+    old = {name: IPv4Network(text) for name, text in entries["NETWORKS"].items()}
+    new = {
+        name: IPv4Network(f"{MANAGEMENT if name == 'management' else f'10.91.{number}.0'}/24")
+        for number, name in enumerate(old, 1)
+    }
+
+    def moved(text: str) -> str:
+        address = IPv4Address(text)
+        for name, network in old.items():
+            if address in network:
+                return str(new[name][int(address) - int(network.network_address)])
+        raise ValueError(f"{text} is in no network of config.py")
+
+    def machine(entry: dict) -> dict:
+        answer = {key: moved(entry[key]) for key in old if key in entry}
+        if routes := entry.get("routes"):
+            ranges = {str(network): str(new[name]) for name, network in old.items()}
+            answer["routes"] = {ranges.get(to, WHOLE): moved(via) for to, via in routes.items()}
+        return {"tier": entry["tier"], **answer}
+
+    return {
+        **entries,
+        "NAME": NAME,
+        "NETWORKS": {name: str(network) for name, network in new.items()},
+        "MACHINES": {name: machine(entry) for name, entry in entries["MACHINES"].items()},
+        "LOGIN": {
+            "user": "deploy",
+            "key": f".state/{NAME}/id_ed25519",
+            "known_hosts": f".state/{NAME}/known_hosts",
+        },
+        "LAB": {
+            **entries["LAB"],
+            "directory": entries["LAB"]["directory"] + "-tests",
+            "bridge_prefix": PREFIX,
+        },
+    }

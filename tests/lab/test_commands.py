@@ -1,0 +1,206 @@
+"""The command line: what a person may type, and the sentences that follow from mistakes."""
+
+import json
+import re
+import socket
+import threading
+
+import pytest
+
+from tests.lab import places
+from tests.lab.commands import as_root, run
+from tests.lab.lab import BIN, bridges, rules
+
+MISTAKES = {
+    "address used twice": (
+        lambda e: e["MACHINES"]["s2"].update(lan3=e["MACHINES"]["s1"]["lan3"]),
+        "MACHINES['s2']['lan3'] is 10.91.3.11, which s1 has already",
+    ),
+    "address outside its network": (
+        lambda e: e["MACHINES"]["s1"].update(lan3="10.9.3.11"),
+        "MACHINES['s1']['lan3'] is 10.9.3.11, outside its network 10.91.3.0/24",
+    ),
+    "unknown network": (
+        lambda e: e["MACHINES"]["s1"].update(lan9="10.91.9.1"),
+        "MACHINES['s1']['lan9'] is neither a known key nor a network",
+    ),
+    "unknown tier": (
+        lambda e: e["MACHINES"]["s1"].update(tier="apps"),
+        "MACHINES['s1'] has the unknown tier 'apps'",
+    ),
+    "no database": (
+        lambda e: e["MACHINES"].pop("bbdd"),
+        "exactly one machine of the tier 'database'",
+    ),
+    "no app server": (
+        lambda e: [e["MACHINES"].pop(name) for name in ("s1", "s2", "s3")],
+        "MACHINES has no machine of the tier 'app'",
+    ),
+    "two storage servers": (
+        lambda e: e["MACHINES"].pop("nas3"),
+        "MACHINES has 2 machine(s) of the tier 'storage'",
+    ),
+    "even number of replicas": (
+        lambda e: e["STORAGE"].update(replicas=4),
+        "STORAGE['replicas'] is 4, it must be an odd number",
+    ),
+    "invalid host name": (
+        lambda e: e["MACHINES"].update({"web_1": {"tier": "client", "lan1": "10.91.1.99"}}),
+        "MACHINES['web_1'] is not a valid host name",
+    ),
+    "port out of range": (
+        lambda e: e["PORTS"].update(http=70000),
+        "PORTS['http'] is port 70000",
+    ),
+    "unknown key": (
+        lambda e: e["LOGIN"].update(password="x"),
+        "LOGIN['password'] is not a known key",
+    ),
+}
+
+
+@pytest.fixture
+def elsewhere(lab, tmp_path):
+    """Give a scenario whose machines are all one door of this computer, which counts visitors."""
+    visitors = []
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def open_door():
+            while True:
+                try:
+                    visitor, _ = door.accept()
+                except OSError:
+                    return
+                visitors.append(visitor.getpeername())
+                visitor.close()
+
+        thread = threading.Thread(target=open_door)
+        thread.start()
+        entries = lab.entries
+        for machine in entries["MACHINES"].values():
+            machine["ssh"] = f"nobody@127.0.0.1:{door.getsockname()[1]}"
+        yield entries, tmp_path / "config.py", visitors
+        door.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def tasks(program):
+    """Answer name -> description of each task that a program lists."""
+    text = run(BIN / program, "--list", "--list-format=json", directory=places.ROOT).out
+    root = json.loads(text)
+    tiers = [(f"{tier['name']}.", tier["tasks"]) for tier in root["collections"]]
+    every = [("", root["tasks"]), *tiers]
+    return {prefix + task["name"]: task["help"] for prefix, found in every for task in found}
+
+
+def test_fab_and_invoke_list_the_same_tasks_each_with_a_description():
+    listed = tasks("fab")
+    assert listed == tasks("invoke")
+    assert {"deploy", "plan", "verify", "status", "lab.up", "lab.down"} <= set(listed)
+    tiers = ("database", "storage", "app", "balancer", "firewall")
+    assert {f"{tier}.deploy" for tier in tiers} <= set(listed)
+    assert [name for name, description in listed.items() if len(description.split()) < 4] == []
+    for program in ("fab", "invoke"):
+        plain = run(BIN / program, "--list", directory=places.ROOT).out
+        assert [name for name in listed if name not in plain] == []
+
+
+def test_each_kind_of_bad_scenario_is_one_sentence_and_contacts_nobody(lab, elsewhere):
+    _, config, visitors = elsewhere
+    for change, sentence in MISTAKES.values():
+        entries, _, _ = elsewhere
+        entries = {**lab.entries, "MACHINES": {**lab.entries["MACHINES"]}}
+        for name, machine in elsewhere[0]["MACHINES"].items():
+            entries["MACHINES"][name] = dict(machine)
+        change(entries)
+        done = lab.fab("deploy", code=1, config=places.write(entries, config))
+        assert sentence in done.text
+        assert "nothing was done" in done.text
+        assert "Traceback" not in done.text
+    assert visitors == []
+
+
+def test_a_good_scenario_does_contact_its_machines(lab, elsewhere):
+    entries, config, visitors = elsewhere
+    done = lab.fab("plan", code=1, config=places.write(entries, config))
+    assert len(visitors) >= 9
+    assert "Nothing was changed" in done.text
+
+
+def test_all_mistakes_are_told_at_once_by_every_task(lab, elsewhere):
+    entries, config, _ = elsewhere
+    for name in ("address used twice", "port out of range", "unknown key", "two storage servers"):
+        change, _ = MISTAKES[name]
+        change(entries)
+    places.write(entries, config)
+    for task in ("deploy", "plan", "status", "verify", "lab.up", "lab.status"):
+        done = lab.invoke(task, code=1, config=config)
+        assert "has 4 mistake(s)" in done.text, task
+
+
+def test_a_file_that_is_not_there(lab, tmp_path):
+    done = lab.fab("deploy", code=1, config=tmp_path / "none.py")
+    assert "there is no such file" in done.text
+
+
+def test_status_of_the_lab(lab):
+    lines = [line.split() for line in lab.invoke("lab.status").out.splitlines()]
+    assert lines[0] == ["machine", "tier", "address", "state", "image", "SSH"]
+    rows = {words[0]: words[1:] for words in lines[1:]}
+    assert set(rows) == set(lab.names)
+    address = lab.address("s1", "management")
+    assert rows["s1"] == ["app", address, "running", "prepared", "answers"]
+
+
+def test_a_command_on_a_machine_and_its_exit_code(lab):
+    done = lab.invoke("lab.ssh", "s1", "--", "hostname")
+    assert done.out == "s1\n"
+    assert lab.invoke("lab.ssh", "nas1", "--", "exit 7", code=7)
+    assert lab.fab("lab.ssh", "s2", "--command", "hostname").out == "s2\n"
+
+
+@pytest.mark.parametrize("task", ["lab.ssh", "lab.stop", "lab.start"])
+def test_an_unknown_machine(lab, task):
+    done = lab.invoke(task, "s9", code=1)
+    assert "There is no machine s9; there are c1, c2, fw, lb, s1" in done.text
+
+
+def test_a_second_lab_up_does_nothing(lab):
+    assert "nothing to do" in lab.invoke("lab.up").out
+
+
+def test_status_tells_what_runs_where(lab):
+    text = lab.invoke("status").out
+    for words in ("fw", "haproxy", "glusterd", "postgresql", "s3 is UP", "volume nas"):
+        assert words in text, words
+
+
+def test_up_refuses_what_this_computer_lacks_before_anything_starts(lab, tmp_path):
+    entries = lab.entries
+    entries["LAB"].update(
+        directory=str(tmp_path / "lab"), bridge_prefix="r92-", disk_mb=10**9, memory_mb=10**9
+    )
+    config = tmp_path / "config.py"
+    config.write_text(places.write(entries, config).read_text().replace("10.91.", "10.92."))
+    config.write_text(config.read_text().replace("10.251.91.", "10.251.92."))
+    taken = ("r92-lan2", "other92")
+    try:
+        for name in taken:
+            as_root("ip", "link", "add", name, "type", "bridge")
+        as_root("ip", "address", "add", "10.92.3.7/24", "dev", "other92")
+        as_root("ip", "link", "set", "other92", "up")
+        done = lab.invoke("lab.up", code=1, config=config)
+        assert "r92-lan1" not in run("ip", "-brief", "link").out
+    finally:
+        for name in taken:
+            as_root("ip", "link", "delete", name, code=None)
+    for sentence in (
+        r"MiB are free at .*, the lab needs 1000000000",
+        r"MiB of memory are available, 11 machines need 1000000000",
+        r"The network interface r92-lan2 exists already and is not this lab's",
+        r"NETWORKS\['lan3'\] 10\.92\.3\.0/24 is in use on this computer: .* on other92",
+    ):
+        assert re.search(sentence, done.text), done.text
+    assert "r92-" not in as_root("iptables-save").out
+    assert not list((tmp_path / "lab").glob("machines/*"))
+    assert bridges() and rules(), "the lab itself is untouched"

@@ -1,0 +1,122 @@
+"""The database server: PostgreSQL, which only the app servers reach, each from its own address."""
+
+import json
+
+import pytest
+
+from fabfile.credentials import scram_verifier
+from tests.lab.places import STATE
+
+CLUSTER = "/etc/postgresql/15/main"
+
+
+@pytest.fixture
+def bbdd(lab):
+    return lab.host("bbdd")
+
+
+@pytest.fixture
+def ask(lab):
+    """Give a function that asks PostgreSQL as its administrator."""
+
+    def ask(query):
+        script = (
+            f"cd / && runuser -u postgres -- psql -qAtX -v ON_ERROR_STOP=1 <<'SQL'\n{query}\nSQL"
+        )
+        return lab.do("bbdd", script).strip()
+
+    return ask
+
+
+def test_postgresql_is_debians_and_starts_at_boot(bbdd):
+    assert bbdd.package("postgresql").is_installed
+    cluster = bbdd.service("postgresql@15-main")
+    assert cluster.is_running
+    # At each boot Debian's generator enables the clusters, for as long as it lasts.
+    enabled = bbdd.check_output("systemctl is-enabled postgresql@15-main")
+    assert enabled in ("enabled", "enabled-runtime")
+    assert bbdd.service("postgresql").is_enabled
+
+
+def test_it_listens_on_lan4_and_the_local_socket_only(lab, bbdd):
+    listening = bbdd.check_output("ss -Hltnp '( sport = :5432 )'")
+    addresses = [line.split()[3] for line in listening.splitlines()]
+    assert addresses == [f"{lab.address('bbdd', 'lan4')}:5432"]
+    assert bbdd.socket("unix:///var/run/postgresql/.s.PGSQL.5432").is_listening
+
+
+def test_one_host_line_for_each_app_server_and_nothing_else_from_the_network(lab, ask):
+    lines = [
+        line.split()
+        for line in lab.do("bbdd", f"grep -v '^ *#' {CLUSTER}/pg_hba.conf").splitlines()
+        if line.strip()
+    ]
+    remote = [line for line in lines if line[0] != "local"]
+    wanted = [f"{lab.address(name, 'lan4')}/32" for name in lab.apps]
+    assert remote == [["host", "crm", "crm", address, "scram-sha-256"] for address in wanted]
+    assert {line[-1] for line in lines if line[0] == "local"} == {"peer"}
+    # What the running server has read, not just what stands in the file.
+    loaded = ask("SELECT type, auth_method FROM pg_hba_file_rules WHERE type <> 'local'")
+    assert loaded.splitlines() == ["host|scram-sha-256"] * len(wanted)
+    assert ask("SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL") == "0"
+
+
+def test_pg_hba_conf_is_readable_by_postgresql_only(bbdd):
+    file = bbdd.file(f"{CLUSTER}/pg_hba.conf")
+    assert (file.mode, file.user, file.group) == (0o640, "postgres", "postgres")
+
+
+def test_the_role_may_log_in_and_nothing_more(ask):
+    rights = "rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls"
+    assert ask(f"SELECT {rights} FROM pg_roles WHERE rolname = 'crm'") == "t|f|f|f|f|f"
+    assert (
+        ask(
+            "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member "
+            "WHERE r.rolname = 'crm'"
+        )
+        == "0"
+    )
+
+
+def test_the_database_belongs_to_the_role_and_is_closed_to_others(ask):
+    owner = "SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding) FROM pg_database"
+    assert ask(f"{owner} WHERE datname = 'crm'") == "crm|UTF8"
+    rights = "SELECT has_database_privilege('public', 'crm', 'CONNECT')"
+    assert ask(rights) == "f"
+
+
+def test_the_password_is_stored_as_scram_of_ours(ask):
+    password = json.loads((STATE / "secrets.json").read_text())["database_password"]
+    stored = ask("SELECT rolpassword FROM pg_authid WHERE rolname = 'crm'")
+    assert stored == scram_verifier(password, "crm")
+    assert ask("SHOW password_encryption") == "scram-sha-256"
+
+
+def test_settings_are_in_a_file_of_ours_and_the_packaged_one_is_untouched(lab, bbdd, ask):
+    ours = f"{CLUSTER}/conf.d/crm.conf"
+    source = ask("SELECT sourcefile FROM pg_settings WHERE name = 'listen_addresses'")
+    assert source == ours
+    # What the package made, before anything of ours was there, is in the machine's image.
+    path = f"{CLUSTER}/postgresql.conf"
+    assert bbdd.file(path).content == lab.in_image("bbdd", path)
+    assert (
+        ask(
+            "SELECT count(*) FROM pg_file_settings "
+            f"WHERE sourcefile NOT IN ('{ours}', '{CLUSTER}/postgresql.conf')"
+        )
+        == "0"
+    )
+
+
+def test_an_app_server_gets_in_and_a_storage_server_does_not(lab):
+    address = lab.address("bbdd", "lan4")
+    attempt = f"PGCONNECT_TIMEOUT=5 psql -w -h {address} -U crm crm -c 'SELECT 1' 2>&1"
+    # Without a password: it is the entry of pg_hba.conf that is asked about.
+    assert "no password supplied" in lab.do("s1", attempt, code=None)
+    body = "struct.pack('!I', 196608) + b'user\\0crm\\0database\\0crm\\0\\0'"
+    hello = (
+        f"import socket, struct; body = {body}; "
+        f"connection = socket.create_connection(('{address}', 5432), 5); "
+        "connection.sendall(struct.pack('!I', len(body) + 4) + body); print(connection.recv(999))"
+    )
+    assert "no pg_hba.conf entry" in lab.do("nas1", f'python3 -c "{hello}"')

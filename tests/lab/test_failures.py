@@ -1,0 +1,123 @@
+"""What the users see, and what the machines do, when something stops working."""
+
+import re
+
+import pytest
+import requests
+
+from tests.lab.commands import wait_for
+
+MAIN_PID = "systemctl show -P MainPID crm.service"
+
+
+def backends(lab):
+    """Answer the state of each app server as HAProxy sees it."""
+    rows = lab.do("lb", "echo 'show stat' | socat stdio /run/haproxy/admin.sock").splitlines()
+    states = {row.split(",")[1]: row.split(",")[17] for row in rows if row and row[0] != "#"}
+    return {name: states[name] for name in lab.apps}
+
+
+@pytest.fixture(autouse=True)
+def whole(mended):
+    """Begin and end each test with an application that answers from every server."""
+    yield mended
+    wait_for("all servers up", lambda: set(backends(mended).values()) == {"UP"}, 15)
+
+
+def test_a_process_that_dies_is_started_again(mended):
+    before = mended.do("s1", MAIN_PID)
+    mended.do("s1", "systemctl kill -s KILL crm")
+    running = "systemctl is-active crm"
+    wait_for("crm to run again", lambda: mended.do("s1", MAIN_PID) not in (before, "0\n"), 15)
+    wait_for("crm to be active", lambda: mended.do("s1", running, code=None) == "active\n", 15)
+
+
+def test_one_server_less_is_not_noticed(mended):
+    mended.do("s2", "systemctl stop crm")
+    try:
+        answers = [mended.get("health") for _ in range(30)]
+        assert {answer.status_code for answer in answers} == {200}
+        wait_for("lb to see that s2 is down", lambda: "DOWN" in backends(mended)["s2"], 10)
+        served = {mended.get("health").headers["X-Served-By"] for _ in range(6)}
+        assert served == {"s1", "s3"}
+    finally:
+        mended.do("s2", "systemctl start crm")
+
+
+def test_without_any_server_users_get_a_page_they_can_read(mended):
+    for name in mended.apps:
+        mended.do(name, "systemctl stop crm")
+    try:
+        wait_for("an answer of 503", lambda: mended.get().status_code == 503, 15)
+        answer = mended.get()
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert answer.headers["Retry-After"]
+        assert re.search(r"<h1>Back in a moment</h1>", answer.text)
+        assert "Try again" in answer.text
+    finally:
+        for name in mended.apps:
+            mended.do(name, "systemctl start crm")
+    mended.await_answer()
+
+
+def test_without_the_mount_the_application_does_not_run(mended):
+    absent = "/run/systemd/system/mnt-nas.mount.d/absent.conf"
+    mended.do(
+        "s3",
+        f"mkdir -p $(dirname {absent}) && "
+        f"printf '[Unit]\\nConditionPathExists=/nonexistent\\n' > {absent} && "
+        "systemctl daemon-reload && systemctl stop crm mnt-nas.mount && systemctl start crm || :",
+    )
+    try:
+        # It tries for ever, and says each time that there is nothing to bind.
+        log = "journalctl -q -o cat -u crm -n 30"
+        wait_for("the unit to refuse", lambda: "status=226/NAMESPACE" in mended.do("s3", log), 15)
+        assert mended.do("s3", "ss -Hltn '( sport = :3000 )'") == ""
+        assert mended.do("s3", "find /mnt/nas /srv/crm/uploads -mindepth 1") == ""
+    finally:
+        mended.do("s3", f"rm {absent}; systemctl daemon-reload; systemctl start mnt-nas.mount")
+    wait_for("s3 to come back by itself", lambda: backends(mended)["s3"] == "UP", 30)
+
+
+def test_a_lost_mount_stops_writing_instead_of_hiding_it_on_the_local_disk(mended):
+    # The volume's client is killed under the running application.
+    mended.do("s3", "pkill -KILL -f '^/usr/sbin/glusterfs .*/mnt/nas'")
+    inside = "nsenter -m -t $(systemctl show -P MainPID crm) runuser -u crm --"
+    write = f"{inside} sh -c 'echo x > /srv/crm/uploads/lost && echo written' 2>&1"
+    assert "Transport endpoint is not connected" in mended.do("s3", write, code=None)
+    wait_for("lb to see that s3 is not healthy", lambda: "DOWN" in backends(mended)["s3"], 20)
+    assert ("s3", "restart mnt-nas.mount") in mended.planned()
+    mended.fab("deploy", limit=120)
+    wait_for("s3 to be back", lambda: backends(mended)["s3"] == "UP", 30)
+    assert mended.do("s3", "mountpoint -q /mnt/nas && ls /mnt/nas") == "crm\n"
+
+
+def test_the_volume_is_there_without_the_server_it_is_mounted_from(mended):
+    mended.invoke("lab.stop", "nas1", "--kill")
+    try:
+        # Access freezes for ping-timeout, five seconds, and goes on.
+        write = "echo kept > /mnt/nas/.test-gone && cat /mnt/nas/.test-gone"
+        assert mended.do("s1", write, limit=20) == "kept\n"
+        # A mount that is made now asks the servers in reserve.
+        mended.do("s2", "systemctl stop crm && systemctl restart mnt-nas.mount", limit=60)
+        assert mended.do("s2", "cat /mnt/nas/.test-gone; systemctl start crm") == "kept\n"
+    finally:
+        mended.invoke("lab.start", "nas1")
+    mended.await_healed()
+    mended.do("s1", "rm /mnt/nas/.test-gone")
+
+
+def test_a_database_that_was_away_is_used_again(mended):
+    mended.do("bbdd", "systemctl restart postgresql@15-main")
+    mended.await_answer()
+    assert {mended.get("health").status_code for _ in range(9)} == {200}
+
+
+def test_a_reload_of_the_balancer_keeps_connections(mended):
+    with requests.Session() as browser:
+        browser.trust_env = False
+        before = browser.get(mended.scenario.url, timeout=5)
+        for _ in range(3):
+            mended.do("lb", "systemctl reload haproxy")
+            answer = browser.get(mended.scenario.url, timeout=5)
+            assert (answer.status_code, before.status_code) == (200, 200)

@@ -1,0 +1,120 @@
+"""Logging in: what keeps us out of machines is a sentence for each, before anything is changed."""
+
+import shutil
+
+import pytest
+
+from tests.lab import places
+from tests.lab.commands import run
+from tests.lab.lab import BIN
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """Make a key that no machine knows; answer its path."""
+    path = tmp_path_factory.mktemp("keys") / "other"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path)
+    return path
+
+
+@pytest.fixture
+def spoiled(mended, keys, tmp_path):
+    """Give a scenario in which nobody lets us in on six machines, each for another reason."""
+    entries = mended.entries
+    machines = entries["MACHINES"]
+    machines["s1"]["management"] = "10.251.91.250"  # no machine is there
+    machines["s2"]["key"] = str(keys)
+    machines["s3"]["ssh"] = f"powerless@{mended.address('s3', 'management')}:22"
+    machines["bbdd"]["ssh"] = f"deploy@{mended.address('bbdd', 'management')}:2222"
+    other = keys.with_suffix(".pub").read_text().split()[:2]
+    lines = []
+    for line in (places.STATE / "known_hosts").read_text().splitlines():
+        address = line.split()[0]
+        if address == mended.address("nas1", "management"):
+            continue
+        if address == mended.address("nas2", "management"):
+            line = " ".join([address, *other])
+        lines.append(line)
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.write_text("\n".join(lines) + "\n")
+    entries["LOGIN"]["known_hosts"] = str(known_hosts)
+    mended.do(
+        "s3",
+        "useradd -m -s /bin/bash powerless && install -d -o powerless -m 700 ~powerless/.ssh && "
+        "install -o powerless -m 600 ~deploy/.ssh/authorized_keys ~powerless/.ssh/",
+    )
+    yield places.write(entries, tmp_path / "config.py")
+    mended.do("s3", "userdel -r powerless 2>/dev/null")
+
+
+SENTENCES = {
+    "s1": "10.251.91.250:22",
+    "s2": "refuses the user deploy with",
+    "s3": "powerless may not become root by 'sudo -n'",
+    "bbdd": ":2222 cannot be reached",
+    "nas1": "the host key of",
+    "nas2": "shows another host key than the one in",
+}
+
+
+def test_each_machine_that_keeps_us_out_is_one_sentence_and_nothing_is_changed(mended, spoiled):
+    # Something that a deployment would change, on machines that do let us in.
+    mended.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
+    mended.do("fw", "iptables -I FORWARD -j ACCEPT")
+    try:
+        before = _state(mended)
+        for task in ("deploy", "plan"):
+            done = mended.fab(task, code=1, config=spoiled, limit=60)
+            lines = [line for line in done.text.splitlines() if line.strip()]
+            for name, words in SENTENCES.items():
+                own = [line for line in lines if line.startswith(f"{name}: ")]
+                assert len(own) == 1, done.text
+                assert words in own[0], own
+            assert lines[-1] == "Nothing was changed."
+            assert len(lines) == len(SENTENCES) + 1, done.text
+        assert _state(mended) == before
+    finally:
+        mended.fab("deploy")
+
+
+def _state(lab):
+    """Answer what a deployment would have mended, as it is."""
+    return lab.do("lb", "cat /etc/haproxy/haproxy.cfg"), lab.do(
+        "fw", "iptables-save | grep -v '^[#:]'"
+    )
+
+
+def test_the_sentence_for_an_unknown_host_key_names_a_remedy_that_works(mended, tmp_path):
+    entries = mended.entries
+    known_hosts = tmp_path / "known_hosts"
+    entries["LOGIN"]["known_hosts"] = str(known_hosts)
+    config = places.write(entries, tmp_path / "config.py")
+    done = mended.fab("firewall.plan", code=1, config=config)
+    assert "is not known; compare it with the machine's own" in done.text
+    command = done.text.split("then '")[1].split("'")[0]
+    run("sh", "-c", command)
+    assert "0 changes" in mended.fab("firewall.plan", config=config).out
+
+
+def test_the_persons_own_ssh_config_is_honoured(mended, tmp_path):
+    ssh = tmp_path / ".ssh"
+    ssh.mkdir(mode=0o700)
+    shutil.copy(places.STATE / "id_ed25519", ssh / "for-the-lab")
+    shutil.copy(places.STATE / "known_hosts", ssh / "known_hosts")
+    entries, aliases = mended.entries, ""
+    del entries["LOGIN"]
+    for name, machine in entries["MACHINES"].items():
+        if machine["tier"] != "control":
+            machine["ssh"] = f"lab-{name}"
+            aliases += f"Host lab-{name}\n  HostName {machine['management']}\n"
+    everyone = "Host lab-*\n  User deploy\n  IdentityFile ~/.ssh/for-the-lab\n"
+    (ssh / "config").write_text(aliases + everyone)
+    config = places.write(entries, tmp_path / "config.py")
+    environment = mended.environment(config, HOME=str(tmp_path))
+    environment.pop("SSH_AUTH_SOCK", None)
+    done = run(BIN / "fab", "plan", environment=environment)
+    assert "0 changes: 9 machines" in done.out
+    # And it is that file which let us in.
+    (ssh / "config").write_text(aliases)
+    refused = run(BIN / "fab", "plan", environment=environment, code=1)
+    assert refused.text.count("there is no key to log in with") == 9, refused.text

@@ -1,0 +1,151 @@
+"""No secret is seen: in no output, process list, world-readable file, journal or repository."""
+
+import json
+import stat
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.lab import places
+from tests.lab.commands import run
+
+# Every step of a deployment that handles a secret has something to do after this.
+CHANGES = {
+    "bbdd": """cd / && runuser -u postgres -- psql -qX crm <<'SQL'
+ALTER ROLE crm PASSWORD 'another';
+DELETE FROM deployer.done;
+SQL
+""",
+    "s1": "rm /etc/crm-deployer/crm.env",
+    "s2": "echo CHANGED=1 >> /etc/crm-deployer/crm.env",
+    "lb": "echo '# by hand' >> /etc/haproxy/haproxy.cfg",
+}
+
+
+@pytest.fixture(scope="module")
+def secrets(lab):
+    """Return the values of all secrets."""
+    values = list(json.loads((places.STATE / "secrets.json").read_text()).values())
+    assert len(values) >= 4
+    return values
+
+
+class ProcessWatch:
+    """Collects the command line of every process of this computer, containers included."""
+
+    def __init__(self) -> None:
+        self.seen: set[bytes] = set()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "ProcessWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._end.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    self.seen.add(path.read_bytes())
+                except OSError:
+                    continue  # it has ended
+
+
+@pytest.fixture(scope="module")
+def deployment(lab):
+    """Deploy with much to do; return what was printed, and all command lines meanwhile."""
+    for name, script in CHANGES.items():
+        lab.do(name, script)
+    plan = lab.fab("plan", code=2)
+    with ProcessWatch() as watch:
+        done = lab.fab("deploy", limit=120)
+    again = lab.fab("deploy")
+    assert "0 changes" in again.out, again.text
+    return plan.text + done.text + again.text, watch.seen
+
+
+def test_no_output_shows_a_secret(deployment, secrets):
+    output, _ = deployment
+    assert "haproxy.cfg" in output
+    assert [value for value in secrets if value in output] == []
+
+
+def test_no_process_is_given_a_secret(deployment, secrets):
+    _, lines = deployment
+    # The watch does see what runs on the machines while they are changed.
+    assert any(b"haproxy" in line and b"-c" in line for line in lines)
+    assert any(b"psql" in line for line in lines)
+    guilty = [line for line in lines for value in secrets if value.encode() in line]
+    assert guilty == []
+
+
+def test_status_and_verify_show_no_secret(lab, secrets):
+    output = lab.invoke("status").text + lab.invoke("status", "--json").text
+    output += lab.invoke("address").text
+    assert "haproxy" in output
+    assert [value for value in secrets if value in output] == []
+
+
+def found_on(lab, name, secrets, search):
+    """Answer what a search finds on a machine, which gets the secrets on its standard input."""
+    script = f"umask 077; cat > /run/wanted; {search} || :; rm /run/wanted"
+    ssh = ("ssh", "-F", lab.ssh_config, name, f"sudo -n sh -c {json.dumps(script)}")
+    return run(*ssh, stdin="\n".join(secrets) + "\n", limit=120).out.split("\n")[:-1]
+
+
+def on_every_machine(lab, secrets, search):
+    """Answer what a search finds, machine by machine, where it finds anything."""
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda name: found_on(lab, name, secrets, search), lab.names)
+        return {name: lines for name, lines in zip(lab.names, found, strict=True) if lines}
+
+
+# /dev/shm, /tmp and /run are file systems of their own; so are the volume and the bricks.
+READABLE = (
+    "find / /run /tmp /dev/shm /mnt/nas /nas -xdev -type f {rights} -print0 2>/dev/null "
+    "| xargs -0 -r grep -lsF -f /run/wanted | grep -vx /run/wanted | sort -u"
+)
+
+
+def test_no_world_readable_file_holds_a_secret(lab, secrets):
+    assert on_every_machine(lab, secrets, READABLE.format(rights="-perm -o=r")) == {}
+
+
+def test_the_files_that_hold_secrets_are_known(lab, secrets):
+    search = READABLE.format(rights="! -path '/proc/*'").replace("find / ", "find /etc /srv /var ")
+    found = on_every_machine(lab, secrets, search)
+    wanted = {name: ["/etc/crm-deployer/crm.env"] for name in lab.apps}
+    assert found == {"lb": ["/etc/haproxy/haproxy.cfg"], **wanted}
+
+
+def test_no_journal_holds_a_secret(lab, secrets):
+    search = "journalctl -o export --no-pager | grep -aF -f /run/wanted"
+    assert on_every_machine(lab, secrets, search) == {}
+
+
+def test_the_database_server_has_no_password_in_any_form_that_can_be_used(lab, secrets):
+    dump = "cd / && runuser -u postgres -- pg_dumpall | grep -F -f /run/wanted"
+    assert found_on(lab, "bbdd", secrets, dump) == []
+
+
+def test_this_computer_keeps_them_for_the_person_only():
+    path = places.STATE / "secrets.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((places.STATE / "id_ed25519").stat().st_mode) == 0o600
+
+
+def test_the_repository_holds_none(secrets):
+    ignored = run("git", "check-ignore", places.STATE / "secrets.json", directory=places.ROOT)
+    assert ignored.out.strip()
+    grep = ("git", "grep", "-lF", "-f", "/dev/stdin")
+    done = subprocess.run(
+        grep, input="\n".join(secrets), text=True, capture_output=True, cwd=places.ROOT
+    )
+    assert (done.returncode, done.stdout) == (1, "")

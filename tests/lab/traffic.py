@@ -1,0 +1,94 @@
+"""Clients that keep asking while something is done: a load on c1, and its report."""
+
+import ast
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fabfile.lab.commands import ssh_command
+from fabfile.scenario import Scenario
+
+PROGRAM = Path(__file__).with_name("load.py").read_text()
+# Reads the program, and leaves the rest of standard input to it.
+START = 'import sys; exec(compile(sys.stdin.read(int(sys.stdin.readline())), "load", "exec"))'
+SECONDS = 120  # at most, whatever is done meanwhile
+THREADS = {"kept": 4, "new": 4, "writers": 1, "interval": 0.1}
+
+
+@dataclass
+class Report:
+    """What the clients saw: requests answered and not, how long they took, and what was lost."""
+
+    seconds: float = 0
+    seen: list = field(default_factory=list)
+    errors: list = field(default_factory=list)
+    written: int = 0
+    lost: list = field(default_factory=list)
+    errors_after: list = field(default_factory=list)
+
+    def percentile(self, share: float) -> float:
+        """Answer how many milliseconds that share of the requests took at most."""
+        times = sorted(seconds for _, _, seconds, _ in self.seen)
+        return 1000 * times[min(len(times) - 1, int(share * len(times)))] if times else 0.0
+
+    @property
+    def servers(self) -> Counter:
+        """How many requests each server answered."""
+        return Counter(server for _, _, _, server in self.seen if server)
+
+    def __str__(self) -> str:
+        kinds = Counter(kind for kind, *_ in self.seen)
+        errors = Counter(f"{kind}: {what}" for kind, what, *_ in self.errors)
+        return (
+            f"{len(self.seen)} requests in {self.seconds:.1f} s "
+            f"({', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))}), "
+            f"p50 {self.percentile(0.5):.0f} ms, p99 {self.percentile(0.99):.0f} ms, "
+            f"slowest {self.percentile(1):.0f} ms; {self.written} writes, {len(self.lost)} lost; "
+            f"errors: {dict(errors) or 'none'}"
+        )
+
+
+class Traffic:
+    """A running load; `report` is there when it has ended."""
+
+    def __init__(self) -> None:
+        self.report = Report()
+
+
+@contextmanager
+def traffic(scenario: Scenario, client: str = "c1", **settings: object) -> Iterator[Traffic]:
+    """Have clients ask steadily during the block, and answer what they saw."""
+    balancer = scenario.tier("balancer")[0]
+    wanted = {
+        "host": balancer.address("lan2"),
+        "port": scenario.ports["http"],
+        "password": scenario.secret("administrator_password"),
+        "seconds": SECONDS,
+        **THREADS,
+        **settings,
+    }
+    program = f"{PROGRAM}\nmain({wanted!r})\n"
+    command = [*ssh_command(scenario, client), f"python3 -uc '{START}'"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    killer = threading.Timer(wanted["seconds"] + 60, process.kill)
+    killer.start()
+    running = Traffic()
+    try:
+        process.stdin.write(f"{len(program)}\n{program}")
+        process.stdin.flush()
+        first = process.stdout.readline()
+        assert first == "started\n", f"the load did not start: {first}{process.stderr.read()}"
+        yield running
+        out, err = process.communicate("stop\n")
+        assert process.returncode == 0, f"the load failed: {err}"
+        running.report = Report(**ast.literal_eval(out))
+    finally:
+        killer.cancel()
+        process.kill()
+        process.wait()

@@ -1,0 +1,81 @@
+"""Batches, and HAProxy's file against its process: what can be told without a machine."""
+
+import pytest
+
+from fabfile.haproxy import Configuration, Servers
+from fabfile.rolling import BatchError, batch_size
+
+FILE = "global\n    maxconn 4000\nbackend app\n{}"
+S1, S2 = "    server s1 10.1.3.11:3000 check\n", "    server s2 10.1.3.12:3000 check\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "servers", "size"),
+    [("1", 3, 1), ("2", 3, 2), ("50%", 6, 3), ("50%", 3, 1), ("1%", 3, 1), ("100%", 3, 3)],
+)
+def test_a_batch_is_a_number_or_a_percentage(text, servers, size) -> None:
+    assert batch_size(text, servers) == size
+
+
+@pytest.mark.parametrize("text", ["0", "0%", "101%", "-1", "two", "", "1.5", "5 0%"])
+def test_a_batch_that_makes_no_sense_is_refused(text) -> None:
+    with pytest.raises(BatchError, match="--batch"):
+        batch_size(text, 3)
+
+
+def configuration_key(machine, tmp_path, now: str, wanted: str) -> str:
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(now)
+    rights = {"mode": path.stat().st_mode & 0o777, "owner": machine.user, "group": machine.group}
+    file = Configuration(str(path), wanted, **rights)
+    return machine.plan(file).key.removeprefix(str(path))
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted"),
+    [(S1, S1 + S2), (S1 + S2, S1), (S1 + S2, S1 + S2.replace("check", "check disabled"))],
+)
+def test_more_or_fewer_servers_need_no_reload(machine, tmp_path, now, wanted) -> None:
+    assert configuration_key(machine, tmp_path, FILE.format(now), FILE.format(wanted)) != ""
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        FILE.format(S1).replace("4000", "9"),
+        FILE.format(S1.replace("check", "check inter 9s")),
+        FILE.format(S1.replace("10.1.3.11", "10.1.3.99")),
+        FILE.format(S1) + "    balance source\n",
+    ],
+)
+def test_any_other_difference_needs_one(machine, tmp_path, now) -> None:
+    assert configuration_key(machine, tmp_path, now, FILE.format(S1 + S2)) == ""
+
+
+WANTED = {"s1": ("10.1.3.11:3000", False), "s2": ("10.1.3.12:3000", True)}
+
+
+def words(facts: str, changed=()) -> str:
+    change = Servers(WANTED, reloading=("file",)).plan(facts, set(changed))
+    return change.summary.partition(": ")[2] if change else ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "summary"),
+    [
+        ("s1 10.1.3.11:3000 0\ns2 10.1.3.12:3000 5\n", ""),
+        ("s1 10.1.3.11:3000 0\n", "add s2"),
+        ("s1 10.1.3.11:3000 0\ns2 10.1.3.12:3000 0\n", "set s2 aside"),
+        ("s1 10.1.3.11:3000 4\ns2 10.1.3.12:3000 5\n", ""),
+        ("s1 10.1.3.11:3000 8\ns2 10.1.3.12:3000 1\n", "put s1 back in service"),
+        ("s1 10.1.3.9:3000 0\ns2 10.1.3.12:3000 5\n", "move s1"),
+        ("s1 10.1.3.11:3000 0\ns2 10.1.3.12:3000 5\ns9 10.1.3.19:3000 0\n", "remove s9"),
+        ("", ""),
+    ],
+)
+def test_the_running_haproxy_gets_what_it_lacks(facts, summary) -> None:
+    assert words(facts) == summary
+
+
+def test_a_reload_brings_the_servers_too() -> None:
+    assert words("s1 10.1.3.11:3000 0\n", changed=("file",)) == ""
