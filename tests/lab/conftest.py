@@ -60,6 +60,13 @@ def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
         lab.remove()
 
 
+@pytest.fixture(scope="session")
+def prepared_state(lab: Lab) -> dict[str, str]:
+    """Return what deploy made of machines that started from prepared images."""
+    lab.assert_nothing_to_do()
+    return lab.state()
+
+
 @pytest.fixture(scope="module")
 def mended(lab: Lab) -> Iterator[Lab]:
     """Hand the lab to a module that disturbs it, which must leave it as it should be."""

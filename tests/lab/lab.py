@@ -34,6 +34,16 @@ Host *
     ControlPath {sockets}/%n
     LogLevel ERROR
 """
+# What deploy writes, what is installed, and which release runs: the same on prepared and bare.
+STATE = """
+for file in /etc/fw/fw.fw /etc/haproxy/haproxy.cfg /etc/haproxy/errors/crm-503.http \
+    /etc/crm-deployer/* /etc/systemd/system/*.service /etc/systemd/system/*.mount \
+    /etc/sysctl.d/60-* /etc/postgresql/15/main/pg_hba.conf /etc/postgresql/15/main/conf.d/*; do
+    [ ! -f "$file" ] || echo "$file $(stat -c '%a %U %G' "$file") $(sha256sum < "$file")"
+done
+readlink /srv/crm/current || :
+dpkg-query -W -f '${binary:Package} ${Version} ${db:Status-Abbrev}\\n'
+"""
 LINE = re.compile(r"^(\S+) +\((\w+)\): (.+)$", re.M)
 
 
@@ -118,6 +128,10 @@ class Lab:
     def address(self, name: str, network: str) -> str:
         """Answer the address of a machine on a network."""
         return self.scenario.machine(name).address(network)
+
+    def state(self) -> dict[str, str]:
+        """Answer what deploy has made of each machine."""
+        return {name: self.do(name, STATE) for name in self.names}
 
     def in_image(self, name: str, path: str) -> bytes:
         """Answer what the image of a machine holds at a path."""
