@@ -45,7 +45,9 @@ def _tier(tier: str, what: str) -> Collection:
 
     deploy_tier.__doc__ = f"Bring {what} to the state that config.py describes."
     plan_tier.__doc__ = f"Show what deploying {what} would change."
-    return Collection(tier, deploy=Task(deploy_tier), plan=Task(plan_tier))
+    return Collection(
+        tier, deploy=Task(deploy_tier, name="deploy"), plan=Task(plan_tier, name="plan")
+    )
 
 
 namespace = Collection(deploy, plan, status, verify, address)
