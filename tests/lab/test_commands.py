@@ -188,6 +188,8 @@ def test_up_refuses_what_this_computer_lacks_before_anything_starts(lab, tmp_pat
     config.write_text(places.write(entries, config).read_text().replace("10.91.", "10.92."))
     config.write_text(config.read_text().replace("10.251.91.", "10.251.92."))
     taken = ("r92-lan2", "other92")
+    for name in taken:  # left by a killed run
+        as_root("ip", "link", "delete", name, code=None)
     try:
         for name in taken:
             as_root("ip", "link", "add", name, "type", "bridge")
