@@ -44,10 +44,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
+def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Bring up and deploy the lab of the tests, and take it away at the end."""
     keep = pytestconfig.getoption("keep_lab")
-    lab = Lab()
+    lab = Lab(tmp_path_factory.mktemp("ssh"))
     if not keep:
         lab.start_anew()
     begin = time.monotonic()
@@ -58,6 +58,13 @@ def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     yield lab
     if not keep:
         lab.remove()
+
+
+@pytest.fixture(scope="session")
+def prepared_state(lab: Lab) -> dict[str, str]:
+    """Return what deploy made of machines that started from prepared images."""
+    lab.assert_nothing_to_do()
+    return lab.state()
 
 
 @pytest.fixture(scope="module")
