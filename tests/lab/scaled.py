@@ -82,7 +82,7 @@ def traces(lab: Lab, name: str) -> list[str]:
         "/etc/hosts": (lab.do("s1", "cat /etc/hosts"), f" {name}\n"),
         "known_hosts": (current().machine("s1").login.known_hosts.read_text(), management + " "),
         "inventory": (inventory.read_text() if inventory.exists() else "", f'"{name}"'),
-        "lab": ("\n".join(machines(lab)) + "\n", f"{name}\n"),
+        "lab": (str(machines(lab)), f"'{name}'"),
     }
     return [where for where, (text, trace) in found.items() if trace in text]
 
