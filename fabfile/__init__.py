@@ -2,7 +2,8 @@
 
 from invoke import Collection, Context, Task, task
 
-from fabfile import deployment, lab, releases, scaling, verification
+from fabfile import deployment, lab, releases, scaling
+from fabfile import picture as scenario_picture
 from fabfile import status as status_report
 
 BATCH = "app servers that change at once: a number or a percentage of them"
@@ -30,6 +31,9 @@ def status(context: Context, json: bool = False) -> None:
 @task(help={"json": "print the checks as JSON"})
 def verify(context: Context, json: bool = False) -> None:
     """Check from outside that everything works (exit code 1 if something does not)."""
+    # Here, because it needs `requests`, whose import takes as long as all of ours together.
+    from fabfile import verification
+
     verification.show(json)
 
 
@@ -93,6 +97,29 @@ def address(context: Context) -> None:
     deployment.show_address()
 
 
+@task(help={"to": "the file to write; default: docs/scenario.svg"})
+def picture(context: Context, to: str = "") -> None:
+    """Draw the scenario of config.py: its machines, networks and who asks whom."""
+    scenario_picture.draw(to)
+
+
+@task(
+    help={
+        "anew": "measure lab.up and first deploys, too: removes the lab's machines",
+        "images": "with --anew: measure how long the images take, too; removes the lab's images",
+        "json": "print it as JSON",
+    }
+)
+def benchmark(
+    context: Context, anew: bool = False, images: bool = False, json: bool = False
+) -> None:
+    """Measure how long deploy, verify and the rest take, beside what they may take."""
+    # Rarely wanted: not read at each start.
+    from fabfile.benchmark import report
+
+    report(anew, images, json)
+
+
 @task(name="releases")
 def show_releases(context: Context) -> None:
     """Show the application's releases: which servers keep and run each."""
@@ -130,7 +157,7 @@ def _tier(tier: str, what: str, *more: Task) -> Collection:
     return Collection(tier, *more, deploy=deploy_task, plan=Task(plan_tier))
 
 
-namespace = Collection(deploy, plan, status, verify, address)
+namespace = Collection(deploy, plan, status, verify, address, picture, benchmark)
 for scaling_task in (add_server, remove_server, scale, maintenance):
     namespace.add_task(scaling_task)
 namespace.add_collection(_tier("database", "the database server"), "database")

@@ -10,6 +10,7 @@ from fabfile.engine.resources import Directory, Link, Packages, Run, Service, Un
 from fabfile.scenario import Machine, Scenario
 from fabfile.storage import VOLUME
 from fabfile.templates import template
+from fabfile.view import View
 
 MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
@@ -67,14 +68,15 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
     uploads = f"{MOUNT}/{name}"
     return [
         unit,
-        Service(
-            MOUNT_UNIT,
-            restart=(unit.key,),
-            ready=f"mountpoint -q {MOUNT}",
-            alive=f"mountpoint -q {MOUNT}",
-        ),
+        _mounted(unit.key),
         Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
     ]
+
+
+def _mounted(*restart: str) -> Service:
+    # Without its process the mount point stays, and every access to it fails or hangs.
+    alive = f"timeout 5 stat {MOUNT}/ >/dev/null"
+    return Service(MOUNT_UNIT, restart, ready=f"mountpoint -q {MOUNT}", alive=alive)
 
 
 def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -123,11 +125,8 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         environment,
         unit,
         current,
-        # A new mount is not the one that its uploads are bound to.
-        _service(
-            scenario,
-            restart=(unit.key, current.key, environment.key, f"service {MOUNT_UNIT}"),
-        ),
+        # The mount, too: the service holds on to the one that was there when it started.
+        _service(scenario, (unit.key, current.key, environment.key, _mounted().key)),
     ]
 
 
@@ -141,6 +140,7 @@ def _service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
         f"{scenario.application.name}.service",
         restart=restart,
         ready=healthy(scenario.ports["app"], scenario.application.health),
+        alive=_same_volume(scenario),
         limit=HEALTHY_SECONDS,
     )
 
@@ -158,6 +158,12 @@ def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
             unless=f"tail -n 1 {directory}/history | grep -q ' {identifier}$'",
         ),
     ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of an app server: the release that it serves."""
+    units = (f"{scenario.application.name}.service", MOUNT_UNIT)
+    return View(units, f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"')
 
 
 def _directory(scenario: Scenario) -> str:
@@ -199,11 +205,12 @@ def _in_release(scenario: Scenario, command: str) -> str:
 
 def _psql(scenario: Scenario, statement: str) -> str:
     host = scenario.tier("database")[0].address("lan4")
-    name = database.name(scenario)
+    name = scenario.application.database
     password = shlex.quote(scenario.secret("database_password"))
     return (
         f"PGPASSWORD={password} PGCONNECT_TIMEOUT=5 PGOPTIONS='-c client_min_messages=warning' "
-        f"psql -qAtX -v ON_ERROR_STOP=1 -h {host} -U {name} {name} <<'SQL'\n{statement}\nSQL\n"
+        f"{database.PSQL} -qAtX -v ON_ERROR_STOP=1 -h {host} -U {name} {name} "
+        f"<<'SQL'\n{statement}\nSQL\n"
     )
 
 
@@ -221,6 +228,15 @@ def _record(scenario: Scenario, what: str) -> str:
 def _recorded(scenario: Scenario, what: str) -> str:
     query = f"SELECT 'found' FROM deployer.done WHERE what = '{what}';"
     return f'[ "$({_psql(scenario, query)})" = found ]'
+
+
+def _same_volume(scenario: Scenario) -> str:
+    """Answer a shell condition: the service's uploads are on the volume that is mounted now."""
+    process = f"$(systemctl show -P MainPID {scenario.application.name}.service)"
+    uploads = f"/proc/{process}/root{home(scenario)}/uploads/"
+    # Each mount of a volume has a device number of its own.
+    device = "timeout 5 stat -c %d"
+    return f'[ "$({device} {MOUNT}/)" = "$({device} {uploads})" ]'
 
 
 def healthy(port: int, path: str) -> str:

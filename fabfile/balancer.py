@@ -9,6 +9,7 @@ from fabfile.engine.resources import Packages, Run, Service
 from fabfile.haproxy import CHECK, Configuration, Servers
 from fabfile.scenario import Machine, Scenario
 from fabfile.templates import template
+from fabfile.view import View
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 ERROR_PAGE = "/etc/haproxy/errors/crm-503.http"
@@ -64,3 +65,14 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         Servers(servers, reloading=reload),
         Service("haproxy.service", reload=reload),
     ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the balancer: HAProxy's view of each server."""
+    # Fields of `show stat`: 2 is the server, 5 its sessions now, 18 its state.
+    fields = (
+        'awk -F, \'NF && !/^#/ && $2 != "FRONTEND" && $2 != "BACKEND" '
+        '{ print $2 ": " $18 ", " $5 ($5 == 1 ? " session" : " sessions") }\''
+    )
+    ask = "echo 'show stat' | socat -t 5 stdio /run/haproxy/admin.sock"
+    return View(("haproxy.service",), f"{ask} | {fields}")

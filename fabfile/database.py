@@ -11,20 +11,18 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.templates import template
+from fabfile.view import View
 
 # The version of Debian 12.
 CLUSTER = "/etc/postgresql/15/main"
 UNIT = "postgresql@15-main.service"
-
-
-def name(scenario: Scenario) -> str:
-    """Answer the name of the application's database, which is its role's too."""
-    return scenario.application.name.replace("-", "_")
+# Not /usr/bin/psql: that is a Perl script, which looks for a cluster for longer than psql works.
+PSQL = "/usr/lib/postgresql/15/bin/psql"
 
 
 def url(scenario: Scenario) -> str:
     """Answer the DATABASE_URL of the app servers, password included."""
-    role, password = name(scenario), scenario.secret("database_password")
+    role, password = scenario.application.database, scenario.secret("database_password")
     host = scenario.tier("database")[0].address("lan4")
     return f"postgresql://{role}:{password}@{host}:5432/{role}"
 
@@ -39,7 +37,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         mode=0o640,
         owner="postgres",
         group="postgres",
-        name=name(scenario),
+        name=scenario.application.database,
         servers=scenario.tier("app"),
     )
     order = template("/etc/systemd/system/postgresql@.service.d/crm.conf")
@@ -54,8 +52,24 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     ]
 
 
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the database server: the connections of each app server."""
+    servers = ", ".join(
+        f"({number}, '{server.name}', '{server.address('lan4')}')"
+        for number, server in enumerate(scenario.tier("app"))
+    )
+    # The listing keeps the order of config.py, and a server without a connection.
+    query = (
+        "SELECT name || ': ' || count(pid) || ' connections' "
+        f"FROM (VALUES {servers}) AS server (number, name, address) "
+        "LEFT JOIN pg_stat_activity ON host(client_addr) = address "
+        "GROUP BY number, name ORDER BY number;"
+    )
+    return View((UNIT,), _sql(query))
+
+
 def _role(scenario: Scenario) -> Run:
-    role = name(scenario)
+    role = scenario.application.database
     verifier = scram_verifier(scenario.secret("database_password"), role)
     return Run(
         f"set up the database role {role}",
@@ -73,7 +87,7 @@ def _role(scenario: Scenario) -> Run:
 
 
 def _database(scenario: Scenario) -> Run:
-    database = name(scenario)
+    database = scenario.application.database
     return Run(
         f"create the database {database}",
         _sql(
@@ -87,9 +101,8 @@ def _database(scenario: Scenario) -> Run:
 
 def _sql(statements: str) -> str:
     """Answer shell that runs statements as PostgreSQL's administrator, given on standard input."""
-    return (
-        f"cd / && runuser -u postgres -- psql -qAtX -v ON_ERROR_STOP=1 <<'SQL'\n{statements}\nSQL\n"
-    )
+    psql = f"{PSQL} -qAtX -v ON_ERROR_STOP=1"
+    return f"cd / && runuser -u postgres -- {psql} <<'SQL'\n{statements}\nSQL\n"
 
 
 def _holds(query: str) -> str:

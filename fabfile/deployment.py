@@ -14,6 +14,7 @@ from invoke.exceptions import Exit
 from fabfile import pipeline
 from fabfile.credentials import known_secrets
 from fabfile.engine.converge import (
+    LOOK,
     MachineErrors,
     Plan,
     Report,
@@ -24,7 +25,7 @@ from fabfile.engine.converge import (
 )
 from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Remote
-from fabfile.progress import Progress, console, hide
+from fabfile.progress import Progress, console, hide, interruptible
 from fabfile.rolling import BatchError
 from fabfile.scenario import Scenario, ScenarioError, load
 
@@ -63,7 +64,12 @@ def operation(
     def waits(holder: str) -> None:
         console.print(f"{wanted.name} is being changed ({holder}); waiting", markup=False)
 
-    with connected(wanted, [*names, keeper]) as remotes, ExitStack() as held:
+    again = "Run it again: it goes on where it stopped."
+    with (
+        interruptible(again),
+        connected(wanted, [*names, keeper]) as remotes,
+        ExitStack() as held,
+    ):
 
         def begin(remote: Remote) -> None:
             remote.connect()
@@ -131,7 +137,7 @@ def carry_out(
     started: float,
 ) -> None:
     """Make the changes of a plan, and report them; raises Exit on failure."""
-    progress = Progress()
+    progress = Progress(_todo(stages, plan))
     with progress.shown():
         report = execute(plan, stages, remotes, progress.step)
     _tell(plan, report, wanted, time.monotonic() - started)
@@ -141,7 +147,7 @@ def show_plan(tier: str = "") -> None:
     """Print what deploy would change; raises Exit with 2 when there is something."""
     wanted = scenario()
     stages = pipeline.stages(wanted, tier)
-    with connected(wanted, machines_of(stages)) as remotes:
+    with interruptible("Nothing was changed."), connected(wanted, machines_of(stages)) as remotes:
         plan = planned(stages, remotes, wanted)
     secrets = known_secrets(wanted.state)
     for stage in stages:
@@ -176,8 +182,10 @@ def machines_of(stages: Sequence[Stage]) -> list[str]:
 
 def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenario) -> Plan:
     """Answer what the stages would change; raises Exit with the errors of all machines."""
+    progress = Progress({name: [LOOK] for name in machines_of(stages)})
     try:
-        return make_plan(stages, remotes)
+        with progress.looking():
+            return make_plan(stages, remotes, progress.step)
     except MachineErrors as errors:
         raise _refused(errors, wanted) from None
 
@@ -189,6 +197,15 @@ def refuse(sentence: str) -> Exit:
 
 def _refused(errors: MachineErrors, wanted: Scenario) -> Exit:
     return refuse(hide(str(errors), known_secrets(wanted.state)))
+
+
+def _todo(stages: Sequence[Stage], plan: Plan) -> dict[str, list[str]]:
+    """Answer machine name -> the stages in which it has something to change."""
+    todo: dict[str, list[str]] = {}
+    for stage in stages:
+        for machine in plan.get(stage.name, {}):
+            todo.setdefault(machine, []).append(stage.name)
+    return todo
 
 
 def _count(plan: Plan) -> int:

@@ -6,14 +6,21 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import Directory, Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.templates import template
+from fabfile.view import View
 
 SCRIPT = "/etc/fw/fw.fw"
 SYSCTL = "/etc/sysctl.d/60-crm-fw.conf"
 UNIT = "/etc/systemd/system/fw.service"
+# New rules undo themselves after this long, unless a new connection has come in by then.
+TRIAL_SECONDS = 30
+_LOCKED_OUT = (
+    f"these rules let no new connection in for {TRIAL_SECONDS} s, so those from before are back; "
+    "are the interfaces and the SSH port of the firewall right in config.py?"
+)
 
 
-def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Answer what the firewall must have: the rules, loaded now and at boot, and forwarding."""
+def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say which rules the firewall has. They stay only if they let a new connection in."""
     outside = machine.interface("lan1")
     # Sources that can't come from outside: every network that isn't behind the outer interface.
     inside = [
@@ -21,9 +28,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         for name, network in scenario.networks.items()
         if machine.interface(name) != outside
     ]
-    lans = [machine.interface(name) for name in machine.addresses if name != "management"]
     ssh_port = machine.login.port if machine.login and machine.login.port else 22
-    live = ["net/ipv4/ip_forward", *(f"net/ipv4/conf/{lan}/rp_filter" for lan in lans)]
     return [
         Packages("iptables"),
         Directory("/etc/fw", 0o755),
@@ -38,15 +43,25 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             management=machine.interface("management"),
             balancers=[balancer.address("lan2") for balancer in scenario.tier("balancer")],
             ssh_port=ssh_port,
+            script=SCRIPT,
+            trial=TRIAL_SECONDS,
         ),
-        template(UNIT, scenario=scenario, machine=machine),
-        # Before forwarding: at no moment does this machine forward without rules.
         Run(
             "load the firewall rules",
-            f"{SCRIPT} start",
+            f"{SCRIPT} try",
             unless=f"{SCRIPT} status",
             after=(SCRIPT,),
+            confirm=f"[ -x {SCRIPT} ] && {SCRIPT} keep || {{ echo {_LOCKED_OUT!r}; exit 1; }}",
         ),
+    ]
+
+
+def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say how the firewall forwards, now and at boot: behind the rules, never without them."""
+    lans = [machine.interface(name) for name in machine.addresses if name != "management"]
+    live = ["net/ipv4/ip_forward", *(f"net/ipv4/conf/{lan}/rp_filter" for lan in lans)]
+    return [
+        template(UNIT, scenario=scenario, machine=machine),
         template(SYSCTL, scenario=scenario, machine=machine, lans=lans),
         # systemd's own tool: sysctl is in procps, which a small machine lacks.
         Run(
@@ -57,3 +72,9 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         ),
         Service("fw.service"),
     ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the firewall: whether its rules are loaded."""
+    loaded = f"{SCRIPT} status >/dev/null 2>&1 && echo 'rules: loaded' || echo 'rules: not loaded'"
+    return View(("fw.service",), loaded)

@@ -35,14 +35,16 @@ class Step:
 
 
 PIPELINE = (
-    Step("firewall", "firewall", firewall.desired),
+    Step("firewall", "firewall", firewall.rules),
+    Step("forward", "firewall", firewall.forwarding, after=("firewall",)),
     Step("database", "database", database.desired),
     Step("storage", "storage", storage.desired),
     Step("volume", "storage", storage.volume, after=("storage",), on="first"),
+    Step("bricks", "storage", storage.serving, after=("volume",)),
     Step("app", "app", app.desired),
     Step("build", "app", app.built, after=("app",), on="first"),
     Step("ship", "app", app.shipped, after=("build",), on="others"),
-    Step("mount", "app", app.mount, after=("app", "volume")),
+    Step("mount", "app", app.mount, after=("app", "volume", "bricks")),
     Step("migrate", "app", app.migrated, after=("build", "database"), on="first"),
     Step("serve", "app", app.serving, after=("mount", "migrate", "ship"), rolling=True),
     Step("keep", "app", app.kept, after=("serve",)),

@@ -6,12 +6,13 @@ sentence that names the entry. Standard library only: it is read before anything
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.machinery import SourceFileLoader
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from types import ModuleType
 
 from fabfile.credentials import secret
 from fabfile.inventory import Inventory, InventoryError, read
@@ -75,6 +76,11 @@ class Application:
     uid: int  # of its system user, the same on every server
     exclude: tuple[str, ...]
     environment: Mapping[str, str]
+
+    @property
+    def database(self) -> str:
+        """The name of its database, and of the role that owns it."""
+        return self.name.replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -162,9 +168,10 @@ def load(path: str | Path | None = None, inventory: Inventory | None = None) -> 
 
     source = Path(path or os.environ.get("CRM_CONFIG") or ROOT / "config.py").resolve()
     try:
-        spec = importlib.util.spec_from_file_location("crm_config", source)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        # By its loader: a file of any name will do.
+        loader = SourceFileLoader("crm_config", str(source))
+        module = ModuleType(loader.name)
+        loader.exec_module(module)
     except FileNotFoundError:
         raise ScenarioError(
             str(source), ["there is no such file; name one in CRM_CONFIG"]

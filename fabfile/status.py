@@ -1,102 +1,162 @@
-"""What `status` shows: each machine as it is now, and what the tiers think of each other."""
+"""What `status` shows: each machine as it is now, and what the tiers see of each other."""
 
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 
+from invoke.exceptions import Exit
 from rich.table import Table
+from rich.text import Text
 
+from fabfile import app, balancer, database, firewall, storage
 from fabfile.deployment import connected, scenario
-from fabfile.engine.converge import everywhere
+from fabfile.engine.converge import DONE, FAILED, LOOK, everywhere
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.progress import console
+from fabfile.progress import Progress, console, interruptible
 from fabfile.scenario import Machine, Scenario
+from fabfile.view import View
 
-# Each prints lines of "name value"; one round trip a machine.
+TIERS = {
+    "app": app.view,
+    "balancer": balancer.view,
+    "database": database.view,
+    "firewall": firewall.view,
+    "storage": storage.view,
+}
+SECONDS = 20
+# Each prints a line "KIND TEXT"; with the tier's view, one round trip a machine.
 COMMON = """
-echo up $(systemctl show -P UserspaceTimestamp | cut -d" " -f2,3)
-echo system $(systemctl is-system-running)
+echo "boot $(systemctl show -P UserspaceTimestamp --timestamp=unix | tr -d @) $(date +%s)"
+echo "system $(systemctl is-system-running)"
 """
 
 
+@dataclass
+class Status:
+    """How a machine is now. `status --json` prints a list of these, in the order of config.py.
+
+    `addresses` is by network, `services` unit -> state as systemctl says it, `sees` what the
+    tier's own programs say, name -> text. `up_since` (ISO 8601), `up_seconds` and `system`
+    (of `systemctl is-system-running`) are null where `error` says why it could not be asked.
+    """
+
+    machine: str
+    tier: str
+    addresses: dict[str, str]
+    up_since: str | None = None
+    up_seconds: int | None = None
+    system: str | None = None
+    services: dict[str, str] = field(default_factory=dict)
+    sees: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
 def report(as_json: bool) -> None:
-    """Print a table, or JSON: each machine's tier, address, boot, services and its own view."""
+    """Print the status of all machines; raises Exit with 1 when one could not be asked."""
     wanted = scenario()
     machines = [machine for machine in wanted.machines if machine.login]
-    with connected(wanted, [machine.name for machine in machines]) as remotes:
-        facts = everywhere(list(remotes.values()), lambda remote: _facts(wanted, remote))
-    rows = [_row(machine, facts[machine.name]) for machine in machines]
+    progress = Progress({machine.name: [LOOK] for machine in machines})
+
+    def ask(remote: Remote) -> Status:
+        progress.step(remote.name, LOOK, "ask")
+        status = _status(wanted, remote)
+        progress.step(remote.name, LOOK, FAILED if status.error else DONE)
+        return status
+
+    with (
+        interruptible("Nothing was changed."),
+        connected(wanted, [machine.name for machine in machines]) as remotes,
+        nullcontext() if as_json else progress.looking(),
+    ):
+        found = everywhere(list(remotes.values()), ask)
+    rows = [found[machine.name] for machine in machines]
     if as_json:
-        console.print_json(json.dumps(rows))
-        return
-    table = Table("machine", "tier", "address", "up since", "services", "details", box=None)
-    for row in rows:
-        services = "\n".join(
-            f"{name.removesuffix('.service')} {state}" for name, state in row["services"].items()
-        )
-        details = "\n".join(row["details"])
-        table.add_row(
-            row["machine"],
-            row["tier"],
-            row["address"].replace(", ", "\n"),
-            row["up_since"],
-            services,
-            details,
-        )
-    console.print(table)
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        console.print(_table(rows), soft_wrap=False)
+    errors = [f"{row.machine}: {row.error}" for row in rows if row.error]
+    if errors:
+        raise Exit("" if as_json else "\n".join(errors), 1)
 
 
-def _facts(wanted: Scenario, remote: Remote) -> str:
+def _status(wanted: Scenario, remote: Remote) -> Status:
     machine = wanted.machine(remote.name)
-    units = {
-        "firewall": "fw.service",
-        "balancer": "haproxy.service",
-        "database": "postgresql@15-main.service",
-        "storage": "glusterd.service",
-        "app": f"{wanted.application.name}.service mnt-nas.mount",
-    }.get(machine.tier, "")
-    script = COMMON + f"for u in {units}; do echo service $u $(systemctl is-active $u); done\n"
+    addresses = {name: str(address) for name, address in machine.addresses.items()}
+    status = Status(machine.name, machine.tier, addresses)
     try:
-        return remote.run(script + _details(wanted, machine), seconds=20).text
+        text = remote.run(_script(wanted, machine), seconds=SECONDS).text
     except MachineError as error:
-        return f"detail {error.sentence}"
+        status.error = error.sentence
+        return status
+    for line in text.splitlines():
+        kind, _, value = line.partition(" ")
+        if kind == "boot":
+            boot, now = map(int, value.split())
+            status.up_since = datetime.fromtimestamp(boot).astimezone().isoformat()
+            status.up_seconds = now - boot
+        elif kind == "system":
+            status.system = value
+        elif kind == "service":
+            unit, _, status.services[unit] = value.partition(" ")
+        elif kind == "sees" and ": " in value:
+            name, _, status.sees[name] = value.partition(": ")
+    return status
 
 
-def _details(wanted: Scenario, machine: Machine) -> str:
-    """Answer shell that prints a tier's own view as "detail ..." lines."""
-    if machine.tier == "balancer":
-        return (
-            "echo 'show stat' | socat -t 5 stdio /run/haproxy/admin.sock | "
-            'awk -F, \'$2 != "FRONTEND" && $2 != "BACKEND" && !/^#/ && NF '
-            '{ print "detail " $2 " is " $18 ", " $5 " sessions" }\''
+def _script(wanted: Scenario, machine: Machine) -> str:
+    view = TIERS[machine.tier](wanted, machine) if machine.tier in TIERS else View()
+    units = [f"echo service {unit} $(systemctl is-active {unit})" for unit in view.units]
+    sees = f"{{\n{view.shell or ':'}\n}} 2>&1 | sed 's/^/sees /'"
+    return "\n".join([COMMON, *units, sees])
+
+
+def _table(rows: list[Status]) -> Table:
+    gap = 1 if console.width < 100 else 3
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
+    for column in ("machine", "tier", "address", "up since", "services", "sees"):
+        table.add_column(column)
+    for row in rows:
+        # Everybody has a management address; the others say where a machine stands.
+        places = [text for name, text in row.addresses.items() if name != "management"]
+        table.add_row(
+            row.machine,
+            row.tier,
+            "\n".join(places),
+            Text("not reached", "bold red") if row.error else _since(row),
+            Text("\n").join(_services(row)),
+            Text("\n".join(f"{name}: {text}" for name, text in row.sees.items())),
         )
-    if machine.tier == "database":
-        return (
-            "cd /; runuser -u postgres -- psql -qAtX -F ' ' <<'SQL'\n"
-            "SELECT 'detail ' || host(client_addr), count(*) || ' connections' "
-            "FROM pg_stat_activity WHERE client_addr IS NOT NULL GROUP BY 1, client_addr "
-            "ORDER BY client_addr;\nSQL"
-        )
-    if machine.tier == "storage" and machine == wanted.tier("storage")[0]:
-        return (
-            "gluster volume info nas | sed -n 's/^Status: /detail volume nas /p'\n"
-            "gluster volume heal nas info summary | "
-            "awk '/^Total Number of entries/ { n += $NF } /split-brain/ { s += $NF } "
-            'END { print "detail to heal: " n ", split-brain: " s }' + "'"
-        )
-    return ""
+    return table
 
 
-def _row(machine: Machine, text: str) -> dict:
-    facts = [line.split(" ", 1) for line in text.splitlines() if " " in line]
-    services = [value.split() for name, value in facts if name == "service"]
-    found = {name: value for name, value in facts if name in ("up", "system")}
-    return {
-        "machine": machine.name,
-        "tier": machine.tier,
-        "address": ", ".join(str(a) for n, a in machine.addresses.items() if n != "management"),
-        "up_since": found.get("up", "not reached"),
-        "system": found.get("system", "unknown"),
-        "services": {unit: state for unit, state in services},
-        "details": [value for name, value in facts if name == "detail"],
-    }
+def _since(row: Status) -> str:
+    """Answer when a machine started, in the time of here: the day, too, if it was another."""
+    if row.up_since is None:
+        return "unknown"
+    start = datetime.fromisoformat(row.up_since)
+    today = start.date() == datetime.now().astimezone().date()
+    seconds = row.up_seconds or 0
+    count, unit = next(
+        (seconds // size, unit)
+        for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+        if seconds >= size or size == 1
+    )
+    return f"{start:%H:%M} ({count} {unit})" if today else f"{start:%d %b} ({count} {unit})"
+
+
+def _services(row: Status) -> list[Text]:
+    lines = [
+        Text(_short(unit), "green") if state == "active" else Text(f"{_short(unit)} {state}", "red")
+        for unit, state in row.services.items()
+    ]
+    if row.system not in (None, "running"):
+        lines.append(Text(f"system {row.system}", "yellow"))
+    return lines
+
+
+def _short(unit: str) -> str:
+    """Answer a unit's name as people say it: postgresql of postgresql@15-main.service."""
+    return unit.removesuffix(".service").partition("@")[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
+from fabfile.view import View
 
 VOLUME = "nas"
 INFO = f"/var/lib/glusterd/vols/{VOLUME}/info"
@@ -61,6 +62,39 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
             unless=f"grep -qx status=1 {INFO}",
         ),
     ]
+
+
+def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what runs on each storage server for the volume: its brick, and what heals it."""
+    brick = f"{machine.address('lan4')}{scenario.brick.replace('/', '-')}"
+    processes = (f"vols/{VOLUME}/{brick}.pid", f"shd/{VOLUME}/{VOLUME}-shd.pid")
+    return [
+        Run(
+            f"run the brick of the volume {VOLUME}",
+            # By force: glusterd starts what is missing of a volume that is started already.
+            _gluster(f"volume start {VOLUME} force"),
+            unless=" && ".join(f'kill -0 "$(cat /run/gluster/{file})"' for file in processes),
+        )
+    ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the storage servers: on the first, the volume's health."""
+    units = ("glusterd.service",)
+    if machine != scenario.tier("storage")[0]:
+        return View(units)
+    summary = r"""awk '
+/^Status: Connected/ { up++ }
+/^Status:/ { bricks++ }
+/^Total Number of entries/ { heal += $NF }
+/split-brain/ { torn += $NF }
+END { printf "bricks: %d of %d up\nto heal: %d\nsplit-brain: %d\n", up, bricks, heal, torn }'
+"""
+    return View(
+        units,
+        f"gluster volume info {VOLUME} | sed -n 's/^Status: /volume {VOLUME}: /p'\n"
+        f"gluster volume heal {VOLUME} info summary | {summary.strip()}",
+    )
 
 
 def _gluster(command: str) -> str:

@@ -6,7 +6,7 @@ import json
 import time
 
 from invoke.exceptions import Exit
-from rich.table import Table
+from rich.markup import escape
 
 from fabfile.credentials import known_secrets
 from fabfile.deployment import scenario
@@ -15,27 +15,23 @@ from fabfile.verify import Check, verify
 
 
 def show(as_json: bool = False) -> None:
-    """Print every check as a table or as JSON; raises Exit with 1 when one is false."""
+    """Print every check as a line or all as JSON; raises Exit with 1 when one is false."""
     started = time.monotonic()
     wanted = scenario()
-    found = verify(wanted)
     secrets = known_secrets(wanted.state)
-    found = [Check(check.name, check.ok, hide(check.seen, secrets)) for check in found]
+    found = []
+    for check in verify(wanted):
+        check = Check(check.name, check.ok, hide(check.seen, secrets))
+        found.append(check)
+        if not as_json:
+            mark = "[green]true [/]" if check.ok else "[bold red]FALSE[/]"
+            console.print(f"{mark}  {escape(check.name)} [dim]({escape(check.seen)})[/]")
     seconds = time.monotonic() - started
     wrong = sum(not check.ok for check in found)
     if as_json:
         checks = [vars(check) for check in found]
         print(json.dumps({"ok": not wrong, "seconds": round(seconds, 1), "checks": checks}))
     else:
-        console.print(_table(found))
         console.print(f"{len(found) - wrong} of {len(found)} checks are true ({seconds:.1f} s)")
     if wrong:
         raise Exit("" if as_json else f"{wrong} checks are false", 1)
-
-
-def _table(found: list[Check]) -> Table:
-    table = Table("", "check", "seen")
-    for check in found:
-        mark = "[green]true[/]" if check.ok else "[bold red]FALSE[/]"
-        table.add_row(mark, check.name.replace("[", r"\["), check.seen.replace("[", r"\["))
-    return table

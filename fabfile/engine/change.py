@@ -18,7 +18,8 @@ class Change:
     function that answers it when the time comes) at "$payload/NAME". `marker` names a change
     that follows from others, whose keys are its `causes`: it is remembered on the machine from
     before the first of them until it is done, so that a run killed in between leaves it to the
-    next one.
+    next one. `confirm` is shell that must succeed over a connection opened behind the change,
+    which could have locked us out.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Change:
     diff: str = ""
     files: Mapping[str, Payload] = field(default_factory=dict)
     marker: str = ""
+    confirm: str = ""
     causes: Set[str] = frozenset()
     seconds: float = 120
 

@@ -12,14 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from threading import Event, Thread
 from typing import Protocol
 
 from fabfile.engine import script
 from fabfile.engine.change import Change, Resource
 from fabfile.engine.remote import MachineError, Remote
 
-# sshd takes ten unauthenticated connections at once before it drops some (MaxStartups).
-PARALLEL = 64
+# What `on_step` gets besides the summaries of changes: how a machine's stage ended, and the name
+# of the stage in which machines are looked at.
+DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
+LOOK = "look"
+
+OnStep = Callable[[str, str, str], None]  # machine, stage, summary
 
 
 class Rollout(Protocol):
@@ -79,26 +84,48 @@ def everywhere(remotes: Sequence[Remote], work: Callable[[Remote], object]) -> d
     Raises MachineErrors with the errors of all machines.
     """
     answers, errors = {}, []
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        futures = {remote.name: pool.submit(work, remote) for remote in remotes}
-        try:
-            for name, future in futures.items():
-                try:
-                    answers[name] = future.result()
-                except MachineError as error:
-                    errors.append(error)
-        except KeyboardInterrupt:
-            # Ends the reading threads: the pool waits for them.
-            for remote in remotes:
-                remote.close()
-            raise
+    futures = {remote.name: _begun(work, remote) for remote in remotes}
+    try:
+        for name, future in futures.items():
+            try:
+                answers[name] = future.result()
+            except MachineError as error:
+                errors.append(error)
+    except KeyboardInterrupt:
+        for remote in remotes:
+            remote.close()
+        raise
     if errors:
         raise MachineErrors(errors)
     return answers
 
 
-def make_plan(stages: Sequence[Stage], remotes: Mapping[str, Remote]) -> Plan:
-    """Look at every machine of the stages and answer what must change; nothing is changed."""
+def _begun(work: Callable[[Remote], object], remote: Remote) -> Future:
+    """Begin the work in a thread of its own, which nobody waits for when the program ends.
+
+    An executor's threads would be waited for: a silent machine's for all of its time limit.
+    """
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work(remote))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
+
+
+def make_plan(
+    stages: Sequence[Stage],
+    remotes: Mapping[str, Remote],
+    on_step: OnStep = lambda *_: None,
+) -> Plan:
+    """Look at every machine of the stages and answer what must change; nothing is changed.
+
+    `on_step` gets machine, LOOK and what is done to look at it. Raises MachineErrors.
+    """
     wanted: dict[str, list[tuple[str, Resource]]] = {}
     for stage in stages:
         for machine in stage.machines:
@@ -106,7 +133,12 @@ def make_plan(stages: Sequence[Stage], remotes: Mapping[str, Remote]) -> Plan:
                 wanted.setdefault(machine, []).append((stage.name, resource))
 
     def look(remote: Remote) -> list[str]:
-        return script.probe(remote, [resource for _, resource in wanted[remote.name]])
+        on_step(remote.name, LOOK, "connect")
+        remote.connect()
+        on_step(remote.name, LOOK, "read its state")
+        facts = script.probe(remote, [resource for _, resource in wanted[remote.name]])
+        on_step(remote.name, LOOK, DONE)
+        return facts
 
     facts = everywhere([remotes[name] for name in wanted], look)
     plan: dict[str, dict[str, list[Change]]] = {}
@@ -124,10 +156,11 @@ def execute(
     plan: Plan,
     stages: Sequence[Stage],
     remotes: Mapping[str, Remote],
-    on_step: Callable[[str, str, str], None],
+    on_step: OnStep,
 ) -> Report:
-    """Make the changes of a plan, stage by stage; `on_step` gets machine, stage and summary.
+    """Make the changes of a plan, stage by stage.
 
+    `on_step` gets machine, stage and the summary of each change, then how the stage ended there.
     A machine's failure stops what comes after its stage; the rest goes on. Never raises
     MachineError: the report holds them.
     """
@@ -136,6 +169,7 @@ def execute(
     names = {stage.name for stage in stages}
     waiting = list(stages)
     running: dict[Future, Stage] = {}
+    interrupted = Event()
 
     def run(stage: Stage) -> None:
         changes = plan.get(stage.name, {})
@@ -146,9 +180,13 @@ def execute(
             def say(step: str) -> None:
                 on_step(remote.name, stage.name, step)
 
-            with stage.rollout.around(remote, say) if stage.rollout else nullcontext():
-                script.apply(remote, on_machine, _markers(on_machine, plan, remote.name), say)
-            on_step(remote.name, stage.name, "")
+            try:
+                with stage.rollout.around(remote, say) if stage.rollout else nullcontext():
+                    script.apply(remote, on_machine, _markers(on_machine, plan, remote.name), say)
+            except MachineError:
+                say(INTERRUPTED if interrupted.is_set() else FAILED)
+                raise
+            say(DONE)
 
         changing = [remotes[name] for name in stage.machines if name in changes]
         for batch in stage.rollout.batches(changing) if stage.rollout else [changing]:
@@ -168,6 +206,7 @@ def execute(
                 for future in finished:
                     _finish(running.pop(future), future, report)
         except KeyboardInterrupt:
+            interrupted.set()
             for remote in remotes.values():
                 remote.close()
             raise

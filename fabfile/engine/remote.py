@@ -230,6 +230,8 @@ class Remote:
             return f"the name {host} has no address; mend its 'ssh' entry in config.py"
         if isinstance(error, TimeoutError):
             return f"no answer from {where} within {CONNECT_SECONDS} s; is it running, and there?"
+        if isinstance(error, paramiko.SSHException) and "No existing session" in str(error):
+            return f"{where} lets us in, but no SSH server speaks there; does the machine hang?"
         if isinstance(error, OSError):
             reason = error.strerror or str(error)
             return f"{where} cannot be reached ({reason}); is it running, with sshd?"

@@ -105,6 +105,24 @@ def apply(
         summary = changes[step].summary if step >= 0 else "receive the changes"
         said = [line for line in lines if not line.startswith("@@")][-15:]
         raise StepFailed(remote.name, str(Failure(summary, output.code, said)))
+    for change in changes:
+        if change.confirm:
+            _confirm(remote, change)
+
+
+def _confirm(remote: Remote, change: Change) -> None:
+    """Run what confirms a change over a connection of its own: the old one proves nothing."""
+    fresh = Remote(remote.name, remote.login)
+    try:
+        output = fresh.run(change.confirm)
+    except MachineError as error:
+        sentence = f"'{change.summary}' let no new connection in and undoes itself"
+        raise MachineError(remote.name, f"{sentence}: {error.sentence}") from error
+    finally:
+        fresh.close()
+    if output.code:
+        said = output.text.strip().splitlines()[-15:]
+        raise MachineError(remote.name, str(Failure(f"keep: {change.summary}", output.code, said)))
 
 
 def _script(changes: Sequence[Change], markers: Sequence[str], token: str) -> str:

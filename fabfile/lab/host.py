@@ -1,4 +1,4 @@
-"""What the lab needs of this computer: running its programs, waiting, one lab task at a time."""
+"""What the lab needs of this computer: running its programs, one lab task at a time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import fcntl
 import os
 import socket
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,20 +44,6 @@ def tail(text: str, lines: int = 8) -> str:
     """Answer the last non-empty lines of a text, indented, to show below a sentence."""
     kept = [line.rstrip() for line in text.splitlines() if line.strip()]
     return "\n".join(f"    {line}" for line in kept[-lines:])
-
-
-def wait_until(condition: Callable[[float], bool], seconds: float) -> bool:
-    """Call `condition` until it is true or the time is over; answer whether it became true.
-
-    The condition gets the seconds that are left, so that it can block for that long itself.
-    """
-    pause = threading.Event()  # never set: its wait() is the interval between two looks
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        if condition(left):
-            return True
-        pause.wait(min(0.05, left))
-    return False
 
 
 def answers_ssh(address: str, port: int, seconds: float) -> bool:

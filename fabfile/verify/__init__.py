@@ -8,24 +8,20 @@ from contextlib import contextmanager
 
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.scenario import Scenario
-from fabfile.verify import application, database, internet, services, storage
+from fabfile.verify import application, database, internet, perimeter, services, storage
 from fabfile.verify.check import Check, Site, Unreachable
 
 __all__ = ["Check", "verify"]
 
 
-def verify(scenario: Scenario) -> list[Check]:
-    """Check the whole scenario; answers every check, whatever failed."""
+def verify(scenario: Scenario) -> Iterator[Check]:
+    """Check the whole scenario; answers every check as soon as it is known, whatever failed."""
     with _site(scenario) as site, ThreadPoolExecutor(8) as pool:
-        closed = pool.submit(internet.closed, site)
-        others = [pool.submit(group.checks, site) for group in (storage, database, services)]
         # The spread is counted while nobody else of us asks the balancer, so this goes first.
-        served = internet.served(site)
-        form = application.checks(site)
-        found = [*served, *closed.result()]
-        for group in others:
-            found += group.result()
-        return found + form
+        yield from internet.checks(site)
+        groups = (storage, database, services, application, perimeter)
+        for group in [pool.submit(group.checks, site) for group in groups]:
+            yield from group.result()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 import requests
 
 from fabfile.verify.check import Check, Site, judged
+from fabfile.waiting import wait_until
 
 LIMIT = 5
 SEEN_SECONDS = 10
@@ -130,14 +131,16 @@ class _Visitor:
         return self._everywhere(self._photo, self._picture)
 
     def _photo_status(self) -> int:
+        status = 404
+
+        def gone(_left: float) -> bool:
+            nonlocal status
+            status = self._get(self._photo).status_code if self._photo else 404
+            return status == 404
+
         # A server may show for a moment what another removed: the volume's clients cache.
-        deadline = time.monotonic() + GONE_SECONDS
-        while self._photo:
-            status = self._get(self._photo).status_code
-            if status == 404 or time.monotonic() > deadline:
-                return status
-            time.sleep(0.2)
-        return 404
+        wait_until(gone, GONE_SECONDS, 0.2)
+        return status
 
     def delete(self) -> tuple[bool, str]:
         if not self._page:

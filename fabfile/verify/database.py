@@ -80,7 +80,8 @@ def _connected(site: Site, app: Machine) -> tuple[bool, str]:
     text = _query(
         site,
         "SELECT client_addr, count(*) FROM pg_stat_activity "
-        f"WHERE datname = '{application.name}' AND client_addr IS NOT NULL GROUP BY 1 ORDER BY 1",
+        f"WHERE datname = '{application.database}' AND client_addr IS NOT NULL "
+        "GROUP BY 1 ORDER BY 1",
     )
     rows = dict(line.split("|") for line in text.splitlines() if line.count("|") == 1)
     count = rows.get(app.address("lan4"), "0")
@@ -89,7 +90,7 @@ def _connected(site: Site, app: Machine) -> tuple[bool, str]:
 
 def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
     program = STARTUP.format(
-        name=site.scenario.application.name,
+        name=site.scenario.application.database,
         address=site.scenario.tier("database")[0].address("lan4"),
         port=PORT,
     )
@@ -99,7 +100,7 @@ def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
 
 
 def _wrong_password(site: Site, app: Machine) -> tuple[bool, str]:
-    name = site.scenario.application.name
+    name = site.scenario.application.database
     address = site.scenario.tier("database")[0].address("lan4")
     text = site.run(
         app.name,
@@ -111,7 +112,7 @@ def _wrong_password(site: Site, app: Machine) -> tuple[bool, str]:
 
 
 def _scram(site: Site) -> tuple[bool, str]:
-    role = site.scenario.application.name
+    role = site.scenario.application.database
     # Only its first letters leave the machine.
     sql = f"SELECT left(rolpassword, 13) FROM pg_authid WHERE rolname = '{role}'"
     answer = _query(site, sql)

@@ -50,5 +50,5 @@ def _check(site: Site, machine: Machine) -> Check:
         return len(good) == len(units) and not failed, "; ".join(seen)
 
     what = " and ".join(unit.removesuffix(".service") for unit in units)
-    promise = f"{what} active and enabled, no unit failed" if units else "no unit failed"
-    return judged(f"services: {machine.name}: {promise}", judge)
+    promise = f"runs {what}, also after a reboot; nothing has failed" if units else "nothing failed"
+    return judged(f"services: {machine.name} {promise}", judge)

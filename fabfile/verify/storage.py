@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import secrets
-import time
+from xml.etree import ElementTree
 
+from fabfile.scenario import Machine
 from fabfile.verify.check import Check, Site, judged, together
+from fabfile.verify.handshake import program
+from fabfile.waiting import wait_until
 
 MOUNT = "/mnt/nas"
 VOLUME = "nas"
@@ -16,13 +20,18 @@ HEAL_SECONDS = 15
 def checks(site: Site) -> list[Check]:
     """Check the shared volume; the files written for it are removed."""
     apps = ", ".join(machine.name for machine in site.scenario.tier("app"))
+    # It stands on the storage network and has no business there.
+    outsider = site.scenario.tier("database")[0]
     return [
         judged(
             f"storage: a file written on each of {apps} is the same on all and on the bricks",
             lambda: _same(site),
         ),
         judged("storage: nothing to heal, no split-brain", lambda: _healed(site)),
-        judged("storage: only the app and storage servers may mount it", lambda: _allowed(site)),
+        judged(
+            f"storage: {apps} may mount the volume, {outsider.name} may not",
+            lambda: _mountable(site, outsider),
+        ),
     ]
 
 
@@ -80,27 +89,44 @@ def _compared(site: Site, written: list[str], read: dict[str, list[str]]) -> tup
 
 def _healed(site: Site) -> tuple[bool, str]:
     machine = site.scenario.tier("storage")[0].name
-    deadline = time.monotonic() + HEAL_SECONDS
-    while True:
+    wanted = len(site.scenario.tier("storage"))
+    seen = ""
+
+    def healed(_left: float) -> bool:
+        nonlocal seen
         text = site.run(machine, f"gluster volume heal {VOLUME} info summary")
         entries = [
             int(count) for count in re.findall(r"^Total Number of entries: (\d+)", text, re.M)
         ]
-        split = [int(count) for count in re.findall(r"in split-brain: (\d+)", text)]
+        split = sum(int(count) for count in re.findall(r"in split-brain: (\d+)", text))
         connected = text.count("Status: Connected")
-        wanted = len(site.scenario.tier("storage"))
-        ok = connected == len(entries) == wanted and not sum(entries) and not sum(split)
-        if ok or time.monotonic() > deadline:
-            seen = f"{connected} of {wanted} bricks connected, {sum(entries)} entries to heal"
-            return ok, f"{seen}, {sum(split)} in split-brain"
-        time.sleep(0.5)
+        seen = f"{connected} of {wanted} bricks connected, {sum(entries)} entries to heal"
+        seen += f", {split} in split-brain"
+        return connected == len(entries) == wanted and not sum(entries) and not split
+
+    return wait_until(healed, HEAL_SECONDS, 0.5), seen
 
 
-def _allowed(site: Site) -> tuple[bool, str]:
+def _mountable(site: Site, outsider: Machine) -> tuple[bool, str]:
+    script = program(_bricks(site))
+    apps = site.scenario.tier("app")
+    answers = together(
+        [*apps, outsider],
+        lambda machine: ast.literal_eval(site.python(machine.name, script, 30).strip()),
+    )
+    refused = answers.pop(outsider.name)
+    seen = [f"{outsider.name}: {', '.join(sorted(set(refused)))}"]
+    seen += [f"{name}: {', '.join(sorted(set(said)))}" for name, said in answers.items()]
+    ok = len(refused) == len(site.scenario.tier("storage")) and set(refused) == {"EACCES"}
+    return ok and all(set(said) == {"accepted"} for said in answers.values()), "; ".join(seen)
+
+
+def _bricks(site: Site) -> list[tuple[str, int, str]]:
+    """Answer address, port and path of each brick that runs, from the volume's own status."""
     machine = site.scenario.tier("storage")[0].name
-    text = site.run(machine, f"gluster volume get {VOLUME} auth.allow")
-    found = re.search(r"^auth\.allow\s+(\S+)", text, re.M)
-    allowed = found[1].split(",") if found else []
-    members = (*site.scenario.tier("app"), *site.scenario.tier("storage"))
-    wanted = {member.address("lan4") for member in members}
-    return set(allowed) == wanted, f"auth.allow lists {', '.join(allowed) or 'nothing'}"
+    status = ElementTree.fromstring(site.run(machine, f"gluster --xml volume status {VOLUME}"))
+    return [
+        (node.findtext("hostname"), int(node.findtext("port")), node.findtext("path"))
+        for node in status.iter("node")
+        if (node.findtext("path") or "").startswith("/") and node.findtext("status") == "1"
+    ]

@@ -35,7 +35,8 @@ def test_a_stage_for_the_first_machine_and_one_for_the_others(scenario) -> None:
 
 
 def test_a_tier_has_its_own_stages_only(scenario) -> None:
-    assert [stage.name for stage in pipeline.stages(scenario, "storage")] == ["storage", "volume"]
+    names = [stage.name for stage in pipeline.stages(scenario, "storage")]
+    assert names == ["storage", "volume", "bricks"]
 
 
 def test_no_machine_gets_packages_of_another_tier(scenario) -> None:

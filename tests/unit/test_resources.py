@@ -107,6 +107,8 @@ SERVICE = Service("a.service", restart=("/etc/a",), reload=("/etc/b",))
         (UP + "restart\n", set(), "restart a.service", "restart a.service"),
         (UP + "reload\n", set(), "reload a.service", "reload a.service"),
         (UP.replace("=active", "=failed"), set(), "start a.service", ""),
+        (UP + "dead\n", set(), "restart a.service", "restart a.service"),
+        (UP.replace("=active", "=inactive") + "dead\n", set(), "start a.service", ""),
         (UP.replace("=enabled", "=disabled"), set(), "enable a.service", ""),
         (UP.replace("Reload=no", "Reload=yes"), set(), "reread the unit file of a.service", ""),
         ("", set(), "enable and start a.service", ""),

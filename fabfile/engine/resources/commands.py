@@ -15,7 +15,8 @@ class Run:
 
     `name` says what it does, as "create the volume nas": it stands in plans and reports.
     `unless` is the whole definition of done: it is probed, and tried again before the script
-    runs, and once more behind it: a script that did not bring it about has failed.
+    runs, and once more behind it: a script that did not bring it about has failed. `confirm` is
+    run over a new connection, when all of the stage is done.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Run:
     after: tuple[str, ...] = ()
     files: Mapping[str, Payload] = field(default_factory=dict)
     seconds: float = 120
+    confirm: str = ""
 
     @property
     def key(self) -> str:
@@ -51,4 +53,5 @@ class Run:
             marker=self.name if self.after else "",
             causes=frozenset(changed.intersection(self.after)),
             seconds=self.seconds,
+            confirm=self.confirm,
         )

@@ -18,7 +18,8 @@ class Service:
 
     It is restarted, or reloaded, once and last, when something named in `restart`, or `reload`,
     has changed. `ready` is a shell condition to wait for behind a start, for `limit` seconds.
-    `alive` is one of the running unit: systemd takes a mount whose process has died for active.
+    `alive` is one that holds as long as it works: an active unit without it is restarted, as a
+    mount whose process has died.
     """
 
     unit: str
@@ -36,13 +37,12 @@ class Service:
     def probe(self) -> str:
         """Print systemd's properties of the unit, and which action a killed run left."""
         unit = shlex.quote(self.unit)
-        alive = f"timeout 5 sh -c {shlex.quote(self.alive)}" if self.alive else ":"
         return "\n".join(
             [
-                f"{alive} >&2 || echo dead",
                 f"systemctl show -p {PROPERTIES} {unit}",
                 f'if [ -n "$({print_pending("restart " + self.unit)})" ]; then echo restart; fi',
                 f'if [ -n "$({print_pending("reload " + self.unit)})" ]; then echo reload; fi',
+                f"{{ {self.alive or ':'}\n}} >&2 || echo dead",
             ]
         )
 
@@ -55,7 +55,8 @@ class Service:
         if state.get("UnitFileState") not in ("enabled", "static", "generated", "alias"):
             actions.append("enable")
             steps.append(f"systemctl -q enable {unit}")
-        if "restart" in lines or changed.intersection(self.restart):
+        dead = "dead" in lines and state.get("ActiveState") == "active"
+        if dead or "restart" in lines or changed.intersection(self.restart):
             marker = f"restart {self.unit}"
             causes = changed.intersection(self.restart)
             # The first start of a unit is no restart in the eyes of its reader.
@@ -68,9 +69,6 @@ class Service:
             causes = changed.intersection(self.reload)
             actions.append("reload" if state.get("ActiveState") == "active" else "start")
             steps.append(f"systemctl reload-or-restart {unit}")
-        elif state.get("ActiveState") == "active" and "dead" in lines:
-            actions.append("restart")
-            steps.append(f"systemctl restart {unit}")
         elif state.get("ActiveState") != "active":
             actions.append("start")
             steps.append(f"systemctl reset-failed {unit} 2>/dev/null || :; systemctl start {unit}")

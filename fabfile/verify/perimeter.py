@@ -1,0 +1,129 @@
+"""Perimeter: what an outsider reaches through the firewall: HTTP and ping of the balancer only."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from socket import create_connection
+
+from fabfile.scenario import Machine
+from fabfile.verify.check import Check, Site, judged, together
+from fabfile.verify.scan import program
+
+USED_PORTS = (22, 25, 80, 111, 443, 3306, 5432, 8080)
+UDP_PORTS = (53, 67, 111, 123, 161, 514, 24007)
+SCAN_SECONDS = 60
+INSIDE = ("firewall", "balancer", "app", "database", "storage")
+
+
+def checks(site: Site) -> list[Check]:
+    """Check what can be reached from a client; without one, from this computer what it can try.
+
+    A client scans as root: all TCP ports of firewall and balancer, the ports in use of every
+    other address, management included, and samples of UDP and IPv6.
+    """
+    scenario = site.scenario
+    clients = [machine for machine in scenario.tier("client") if machine.login]
+    balancer = scenario.tier("balancer")[0].address("lan2")
+    only = f"{balancer}:{scenario.ports['http']}"
+    if not clients:
+        sentence = f"perimeter: from this computer only {only} is open (TCP)"
+        return [judged(sentence, lambda: _knock(site, only))]
+    client = clients[0]
+    found: dict = {}
+
+    def scanned(key: str) -> Callable[[], tuple[bool, str]]:
+        def judge() -> tuple[bool, str]:
+            if key not in found:
+                return False, "not known: the scan failed"
+            return not found[key], f"answers: {', '.join(found[key][:5]) or 'none'}"
+
+        return judge
+
+    return [
+        judged(f"perimeter: {balancer} answers ping", lambda: _ping(site, client, balancer)),
+        judged(
+            f"perimeter: from {client.name} only {only} is open, the rest is silent (TCP)",
+            lambda: _tcp(site, client, found, only),
+        ),
+        judged(f"perimeter: nothing answers {client.name} by UDP", scanned("udp")),
+        judged(f"perimeter: the firewall is silent to {client.name} by IPv6", scanned("ipv6")),
+    ]
+
+
+def _addresses(site: Site) -> list[str]:
+    return [
+        str(address)
+        for machine in site.scenario.machines
+        if machine.tier in INSIDE
+        for address in machine.addresses.values()
+    ]
+
+
+def _ports(site: Site) -> list[int]:
+    """Answer every TCP port that any machine listens on now, and the usual ones."""
+    inside = [machine for machine in site.scenario.machines if machine.tier in INSIDE]
+    shown = together(inside, lambda machine: site.run(machine.name, "ss -Hltn"))
+    listening = re.findall(r"^LISTEN\s+\S+\s+\S+\s+\S+:(\d+)\s", "\n".join(shown.values()), re.M)
+    return sorted({*map(int, listening), *USED_PORTS, *site.scenario.ports.values()})
+
+
+def _knock(site: Site, only: str) -> tuple[bool, str]:
+    """Try the ports in use of every address but the management ones, which this computer may."""
+    management = {str(m.addresses.get("management")) for m in site.scenario.machines}
+    ports = _ports(site)
+    targets = [
+        (address, port)
+        for address in _addresses(site)
+        if address not in management
+        for port in ports
+    ]
+
+    def knock(target: tuple[str, int]) -> str:
+        try:
+            create_connection(target, 1).close()
+        except OSError:
+            return ""
+        return f"{target[0]}:{target[1]}"
+
+    with ThreadPoolExecutor(len(targets)) as pool:
+        found = [name for name in pool.map(knock, targets) if name]
+    return found == [only], f"{len(targets)} ports tried, open: {', '.join(found) or 'none'}"
+
+
+def _ping(site: Site, client: Machine, address: str) -> tuple[bool, str]:
+    text = site.run(client.name, f"ping -c 2 -i 0.2 -W 2 {address}", 15)
+    found = re.search(r"(\d+) received", text)
+    return bool(found and found[1] == "2"), f"{found[1] if found else 0} of 2 answers"
+
+
+def _tcp(site: Site, client: Machine, found: dict, only: str) -> tuple[bool, str]:
+    scenario = site.scenario
+    firewall, balancer = scenario.tier("firewall")[0], scenario.tier("balancer")[0]
+    whole = {balancer.address("lan2"), firewall.address("lan1"), firewall.address("lan2")}
+    ports = _ports(site)
+    text = program(
+        source=client.address("lan1"),
+        interface=client.interface("lan1"),
+        gateway=firewall.address("lan1"),
+        networks=[str(each) for name, each in scenario.networks.items() if name != "lan1"],
+        open=(balancer.address("lan2"), scenario.ports["http"]),
+        tcp=[
+            (address, range(1, 65536) if address in whole else ports)
+            for address in _addresses(site)
+        ],
+        udp=[(address, port) for address in _addresses(site) for port in UDP_PORTS],
+        ipv6=[(address, port) for address in _ipv6(site, firewall) for port in ports],
+    )
+    found.update(ast.literal_eval(site.python(client.name, text, SCAN_SECONDS).strip()))
+    seen = f"{found['tried']} ports tried, open: {', '.join(found['open']) or 'none'}"
+    seen += f"; refused: {', '.join(found['refused'][:5])}" if found["refused"] else ""
+    return found["open"] == [only] and not found["refused"], seen
+
+
+def _ipv6(site: Site, firewall: Machine) -> list[str]:
+    """Answer the IPv6 addresses that the client could reach the firewall at, itself included."""
+    shown = site.run(firewall.name, f"ip -6 -o addr show dev {firewall.interface('lan1')}")
+    return re.findall(r"inet6 ([0-9a-f:]+)/", shown)
