@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from fabfile.scenario import Scenario, inventory_file, load
 from tests.lab import places
+from tests.lab.commands import wait_for
 from tests.lab.lab import Lab
 from tests.lab.traffic import Traffic, traffic
 
@@ -20,6 +21,17 @@ def current() -> Scenario:
 def apps() -> list[str]:
     """Answer the names of the app servers there are now."""
     return [machine.name for machine in current().tier("app")]
+
+
+def restore(lab: Lab) -> None:
+    """Have the servers of config.py and no other, none in maintenance, and all of them up."""
+    for name in {*apps()} - {*lab.apps}:
+        lab.invoke("remove-server", "--name", name, limit=60)
+    for name in {*lab.apps} - {*apps()}:
+        lab.invoke("add-server", "--name", name, limit=120)
+    for name in current().inventory.maintenance:
+        lab.invoke("maintenance", "--server", name, "off")
+    wait_for("all servers up", lambda: {*statuses(lab).values()} == {"UP"}, 15)
 
 
 @contextmanager

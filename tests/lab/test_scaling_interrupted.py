@@ -13,7 +13,14 @@ from fabfile.scenario import inventory_file
 from tests.lab import places
 from tests.lab.commands import wait_for
 from tests.lab.lab import BIN
-from tests.lab.scaled import apps, assert_file_and_process_agree, statuses, traces, unnoticed
+from tests.lab.scaled import (
+    apps,
+    assert_file_and_process_agree,
+    restore,
+    statuses,
+    traces,
+    unnoticed,
+)
 
 # A step of add-server begins with a line that holds one of these.
 STEPS = (
@@ -69,10 +76,8 @@ def kill_at(lab, steps: Iterable[str]) -> str:
 
 @pytest.fixture(autouse=True)
 def three_servers(mended):
-    """Begin each test with the servers of config.py, all of them up."""
-    for name in {*apps()} - {*mended.apps}:
-        mended.invoke("remove-server", "--name", name, limit=60)
-    wait_for("all servers up", lambda: {*statuses(mended).values()} == {"UP"}, 15)
+    """Begin each test with the servers of config.py, whatever the one before has left."""
+    restore(mended)
 
 
 def seen(lab) -> str:
