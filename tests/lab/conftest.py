@@ -26,6 +26,8 @@ ORDER = (
     "elsewhere",
     "failures",
     "verify",
+    "scaling",
+    "scaling_interrupted",
     "interrupted",
     "reboots",
     "leftovers",
