@@ -275,7 +275,7 @@ def _in_lab(action: str, wanted: Scenario, names: Sequence[str]) -> None:
 
 def _spread(wanted: Scenario) -> str:
     """Ask through the balancer until each server has answered, and tell how often each did."""
-    expected = {machine.name for machine in wanted.tier("app") if not wanted.rests(machine)}
+    expected = {machine.name for machine in wanted.serving}
     served: Counter[str] = Counter()
     with requests.Session() as browser:
         browser.trust_env = False  # a proxy would not be the way of the users

@@ -137,6 +137,11 @@ class Scenario:
         return machine.name in self.inventory.maintenance
 
     @property
+    def serving(self) -> tuple[Machine, ...]:
+        """The app servers that get clients: all but those in maintenance."""
+        return tuple(machine for machine in self.tier("app") if not self.rests(machine))
+
+    @property
     def state(self) -> Path:
         """The directory of the keys and passwords kept on this computer; it is not in git."""
         return ROOT / ".state" / self.name

@@ -57,7 +57,7 @@ class _Visitor:
 
     def __init__(self, site: Site) -> None:
         self._scenario = site.scenario
-        self._servers = {machine.name for machine in site.scenario.tier("app")}
+        self._servers = {machine.name for machine in site.scenario.serving}
         self._browser = requests.Session()
         self._browser.trust_env = False  # a proxy would not be the way of the users
         self._name = f"Verify {secrets.token_hex(6)}"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fabfile.inventory import Inventory
 from fabfile.scenario import Scenario, inventory_file, load
 from tests.lab import places
 from tests.lab.commands import wait_for
@@ -25,9 +26,10 @@ def apps() -> list[str]:
 
 def restore(lab: Lab) -> None:
     """Have the servers of config.py and no other, none in maintenance, and all of them up."""
-    for name in {*apps()} - {*lab.apps}:
+    described = {machine.name for machine in load(places.CONFIG, Inventory()).tier("app")}
+    for name in {*apps()} - described:
         lab.invoke("remove-server", "--name", name, limit=60)
-    for name in {*lab.apps} - {*apps()}:
+    for name in described - {*apps()}:
         lab.invoke("add-server", "--name", name, limit=120)
     for name in current().inventory.maintenance:
         lab.invoke("maintenance", "--server", name, "off")

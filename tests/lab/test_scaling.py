@@ -38,7 +38,7 @@ def three_servers_left(mended):
 
 
 def releases(lab) -> dict[str, str]:
-    return {name: lab.do(name, "readlink /srv/crm/current").strip() for name in lab.apps}
+    return {name: lab.do(name, "readlink /srv/crm/current").strip() for name in apps()}
 
 
 def change_application() -> None:
@@ -120,6 +120,7 @@ def test_maintenance_outlasts_deploys_and_reloads(served):
         served.assert_nothing_to_do()
         assert statuses(served)["s2"] == "MAINT"
         assert "s2: MAINT" in served.invoke("status").out
+        assert served.scenario.machine("s2") not in current().serving
         served.invoke("maintenance", "--server", "s2", "off")
         assert statuses(served)["s2"] == "UP"
     assert running.report.servers["s2"]
