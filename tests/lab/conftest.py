@@ -25,6 +25,7 @@ ORDER = (
     "logins",
     "elsewhere",
     "failures",
+    "lockout",
     "verify",
     "scaling",
     "scaling_interrupted",
