@@ -27,11 +27,13 @@ await() {
 }
 """
 # One script at a time on a machine: a second deployer, or one whose first run was killed here,
-# waits for the first. The input is taken whole before anything runs.
+# waits for the first. The input is taken whole before anything runs. A run that was killed while
+# it waited dies here of its closed output, before it sets marks for what it will not do.
 RECEIVE = f"""
 umask 077
 mkdir -p {STATE} {DIRECTORY} && exec 9>{STATE}/lock || exit 1
 flock -w 300 9 || {{ echo 'another run has held {STATE}/lock for 300 s'; exit 75; }}
+echo '@@begins' || exit 1
 rm -rf {STATE}/payload
 mkdir {STATE}/payload && tar -xf - -C {STATE}/payload || exit 1
 umask 022

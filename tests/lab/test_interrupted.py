@@ -10,7 +10,7 @@ import pytest
 
 from fabfile import release
 from tests.lab import places
-from tests.lab.commands import cut
+from tests.lab.commands import cut, wait_for
 from tests.lab.lab import BIN
 
 RESTS = """
@@ -90,6 +90,27 @@ def test_what_died_behind_a_written_file_is_made_up_for(mended):
     ]
     finish(mended)
     assert mended.do("s1", "systemctl show -P MainPID crm") != before
+
+
+def test_a_run_that_was_killed_while_it_waited_for_a_machine_does_nothing_there(mended):
+    lock = "/var/lib/crm-deployer/lock"
+    mended.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
+    mended.do("lb", f"systemd-run -q --unit=holder flock {lock} tail -f /dev/null")
+    waits = "pgrep -fc '^flock -w' || :"
+    deployment = subprocess.Popen(
+        [BIN / "fab", "deploy"], stdout=subprocess.DEVNULL, env=mended.environment()
+    )
+    try:
+        wait_for("the run to wait", lambda: mended.do("lb", waits) == "1\n")
+    finally:
+        deployment.kill()
+        deployment.wait()
+        mended.do("lb", "systemctl stop holder")
+    wait_for("its rest to end", lambda: mended.do("lb", waits) == "0\n")
+    mended.do("lb", f"flock {lock} true")
+    assert mended.do("lb", "ls -A /var/lib/crm-deployer/pending") == ""
+    assert "by hand" in mended.do("lb", "cat /etc/haproxy/haproxy.cfg")
+    finish(mended)
 
 
 def test_two_deployments_at_once_do_not_disturb_each_other(mended):
