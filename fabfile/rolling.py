@@ -44,8 +44,8 @@ class Rolling:
     def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
         """Answer the canary alone, then those that serve nobody yet, then the rest by `size`."""
         keep = servers.keep_previous(self._scenario)
-        found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.strip())
-        self._served = {name: str(release) for name, release in found.items() if release}
+        found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.split()[-1:])
+        self._served = {name: release[0] for name, release in found.items() if release}
         serving = [remote for remote in remotes if remote.name in self._served]
         others = [remote for remote in remotes if remote.name not in self._served]
         rest = [serving[at : at + self._size] for at in range(1, len(serving), self._size)]

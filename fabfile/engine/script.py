@@ -14,13 +14,15 @@ from fabfile.engine.remote import MachineError, Output, Remote
 from fabfile.engine.resources.pending import DIRECTORY, mark
 
 STATE = "/var/lib/crm-deployer"
-# await LIMIT WHAT CONDITION: waits until a shell condition holds, or says that it did not.
+# await LIMIT WHAT CONDITION [HOPELESS]: waits until a shell condition holds, or says that it did
+# not; when the condition HOPELESS holds, it says so at once.
 AWAIT = r"""
 await() {
-  deadline=$(( $(date +%s) + $1 ))
+  begun=$(date +%s)
   until said=$(timeout "$1" sh -c "$3" 2>&1); do
-    if [ "$(date +%s)" -ge "$deadline" ]; then
-      echo "waited $1 s for $2; last seen: $said"; return 1
+    waited=$(( $(date +%s) - begun ))
+    if [ "$waited" -ge "$1" ] || sh -c "${4:-false}" 2>/dev/null; then
+      echo "waited $waited s for $2; last seen: $said"; return 1
     fi
     timeout 0.2 tail -f /dev/null || :
   done
