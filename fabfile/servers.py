@@ -72,5 +72,6 @@ def retired(scenario: Scenario) -> str:
     unit = f"{scenario.application.name}.service"
     return (
         f"systemctl disable --now {unit} {app.MOUNT_UNIT}\n"
-        f"rm -rf {app.environment_file(scenario)} {PREVIOUS}"
+        # Of all applications that ever ran here.
+        f"rm -rf /etc/crm-deployer/*.env {PREVIOUS}"
     )
