@@ -12,6 +12,7 @@ from fabfile.storage import VOLUME
 from fabfile.templates import template
 from fabfile.view import View
 
+UNITS = "/etc/systemd/system"
 MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
 HEALTHY_SECONDS = 30
@@ -193,7 +194,7 @@ def environment_file(scenario: Scenario) -> str:
 
 def unit_file(scenario: Scenario) -> str:
     """Answer the path of the application's systemd unit."""
-    return f"/etc/systemd/system/{scenario.application.name}.service"
+    return f"{UNITS}/{scenario.application.name}.service"
 
 
 def environment(scenario: Scenario) -> dict[str, str]:

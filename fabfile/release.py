@@ -84,23 +84,26 @@ _made: dict[str, tuple[str, bytes]] = {}
 
 
 def _packed(application: Application, cache: Path) -> tuple[str, bytes]:
+    entries = sorted(_entries(application, cache).items())
+    digest = hashlib.sha256(repr((application.build, entries)).encode()).hexdigest()
     buffer = io.BytesIO()
-    # No time stamps: they would make a new release of an old content.
+    # The time of all files follows from the content: the real one would make a new release of an
+    # old content, and with the same one in all releases, a browser that asks whether a file has
+    # changed since is told that it has not.
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
     ):
-        for name, entry in sorted(_entries(application, cache).items()):
+        for name, entry in entries:
             info = tarfile.TarInfo(name)
+            info.mtime = int(digest[:7], 16)
             if entry.target:
                 info.type, info.linkname = tarfile.SYMTYPE, entry.target
             else:
                 info.size = len(entry.content)
                 info.mode = 0o755 if entry.executable else 0o644
             tar.addfile(info, io.BytesIO(entry.content))
-    content = buffer.getvalue()
-    name = hashlib.sha256(application.build.encode() + b"\0" + content).hexdigest()[:12]
-    return name, content
+    return digest[:12], buffer.getvalue()
 
 
 def _entries(application: Application, cache: Path) -> dict[str, Entry]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
+# What a person may name: nothing that git takes for an option.
+REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # gitrevisions(7) has more forms; a URL, or user@host:path as scp writes it.
 URL = re.compile(r"[a-z+]+://\S+|[\w.-]+@[\w.-]+:\S+")
@@ -48,6 +50,8 @@ def read(source: str, ref: str, root: Path, cache: Path) -> dict[str, Entry]:
     if is_url(source):
         return dict(_from_tar(_archived(_fetched(source, ref, cache), ref, source)))
     if path.is_dir() and ref:
+        if not has_commits(source, root):
+            raise SourceError(f"{source} is no git repository: remove 'ref' to take it as it is")
         return dict(_from_tar(_archived(path, _resolved(path, ref, source), source)))
     if path.is_dir():
         return dict(_from_directory(path))

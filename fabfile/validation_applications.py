@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fabfile.scenario import ROOT, Application
-from fabfile.sources import is_url
+from fabfile.sources import REF, is_url
 from fabfile.validation_machines import listed
 from fabfile.validation_tables import REQUIRED, read_table
 
@@ -110,7 +110,7 @@ def _check_source(entry: str, table: dict, mistakes: list[str]) -> None:
         )
     if is_url(source) and not ref:
         mistakes.append(f"{entry}['source'] is a git URL: add the commit to take as 'ref'")
-    if ref and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", ref):
+    if ref and not REF.fullmatch(ref):
         mistakes.append(f"{entry}['ref'] is {ref!r}, it must be a commit, a tag or a branch")
     inside = [("files", name) for name in table["files"]]
     inside += [("temporary", name) for name in table["temporary"]]
