@@ -38,7 +38,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         owner="postgres",
         group="postgres",
         # All of them: the one that ran before serves until the next one does.
-        names=[application.database for application in scenario.applications],
+        names=sorted(application.database for application in scenario.applications),
         servers=scenario.tier("app"),
     )
     order = template("/etc/systemd/system/postgresql@.service.d/crm.conf")

@@ -25,6 +25,8 @@ ORDER = (
     "logins",
     "elsewhere",
     "failures",
+    "node_sample",
+    "crm_2017",
     "verify",
     "interrupted",
     "reboots",
