@@ -27,12 +27,17 @@ NODE_SAMPLE = {
 }
 
 
-def configuration(lab: Lab, name: str, application: dict, path: Path) -> Path:
-    """Write the lab's scenario with that application in the place of its own."""
+def configuration(
+    lab: Lab, name: str, application: dict, path: Path, runs: str = "", **change: str
+) -> Path:
+    """Write the lab's scenario with that application in the place of its own.
+
+    `runs` names the lab's own instead, with a change to its description.
+    """
     entries = lab.entries
-    own = entries["APPLICATION"]
+    own = {**entries["APPLICATION"], **change}
     known = {own["name"]: own, name: application}
-    return places.write({**entries, "APPLICATIONS": known, "APPLICATION": name}, path)
+    return places.write({**entries, "APPLICATIONS": known, "APPLICATION": runs or name}, path)
 
 
 def crm_2017() -> dict:

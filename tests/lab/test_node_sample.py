@@ -128,12 +128,8 @@ def test_a_build_that_fails_shows_what_npm_said_and_nobody_notices(
 
 
 def test_a_switch_that_fails_on_the_first_server_goes_back(lab, config, tmp_path, browser, url):
-    entries = lab.entries
-    sample = other_applications.NODE_SAMPLE
-    own = {**entries["APPLICATION"], "start": "false"}
-    path = other_applications.configuration(lab, NAME, sample, tmp_path / "config.py")
-    text = path.read_text().replace(repr(entries["APPLICATION"]["start"]), repr(own["start"]))
-    path.write_text(text.replace(f"APPLICATION = '{NAME}'", "APPLICATION = 'crm'"))
+    sample, path = other_applications.NODE_SAMPLE, tmp_path / "config.py"
+    other_applications.configuration(lab, NAME, sample, path, runs="crm", start="false")
     done = lab.fab("deploy", limit=200, config=path, code=1)
     assert "s1 was put back on release" in done.text, done.text
     assert len(from_each(browser, url)) == len(APPS)
