@@ -13,7 +13,7 @@ from fabfile.engine.change import Resource
 from fabfile.engine.converge import Stage
 from fabfile.engine.resources import Packages
 from fabfile.rolling import Rolling, batch_size
-from fabfile.scenario import Machine, Scenario
+from fabfile.scenario import Machine, Pinned, Scenario
 
 Desired = Callable[[Scenario, Machine], list[Resource]]
 
@@ -107,6 +107,9 @@ def _stage(scenario: Scenario, step: Step, batch: str) -> Stage:
 
 def packages(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
     """Answer the Debian packages that a machine's desired state names."""
+    # They are the same for every release, so that the application's source is not read for them.
+    first = scenario.tier("app")[0].name
+    scenario = replace(scenario, pinned=Pinned("any", first))
     resources: Sequence[Resource] = [
         resource
         for step in PIPELINE

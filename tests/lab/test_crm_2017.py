@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 
 import pytest
 import requests
@@ -108,24 +107,6 @@ def test_verify_tells_accounts_that_anybody_can_use(lab, config, person):
     finally:
         sql(lab, f"""UPDATE "Users" SET token = '{kept}' WHERE login = 'admin2'""")
     assert "application: the public password and API token do not work" in wrong, text
-
-
-def test_a_migration_waits_for_one_that_is_under_way(lab, config):
-    sql(lab, "DELETE FROM deployer.done WHERE what LIKE 'migrate%'")
-    held = threading.Event()
-
-    def hold():
-        held.set()
-        sql(lab, "SELECT pg_advisory_lock(2017); SELECT pg_sleep(8);")
-
-    other = threading.Thread(target=hold)
-    other.start()
-    held.wait()
-    done = lab.fab("deploy", limit=60, config=config)
-    assert not other.is_alive(), "the deploy did not wait"
-    assert "migrate the database of crm-2017" in done.out
-    other.join()
-    lab.fab("deploy", config=config)
 
 
 def test_in_a_real_browser_a_photo_is_seen_from_each_server(lab, config, password, tmp_path):

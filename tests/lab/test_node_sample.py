@@ -2,11 +2,14 @@
 
 import json
 import re
+import threading
 
 import pytest
 import requests
 
+from fabfile.migration import LOCK
 from tests.lab import other_applications
+from tests.lab.commands import wait_for
 
 APPS = ("s1", "s2", "s3")
 NAME = "node-sample"
@@ -111,6 +114,26 @@ def test_a_forgotten_application_stops_every_task_but_deploy(lab, config):
         done = lab.fab(*words, code=1)
         assert f"runs the application {NAME}, not crm" in done.text
         assert "Nothing was changed" in done.text
+
+
+def test_a_migration_waits_for_one_that_is_under_way(lab, config):
+    sql(lab, "DELETE FROM deployer.done WHERE what LIKE 'migrate%'")
+    hold = f"SELECT pg_advisory_lock({LOCK}); SELECT pg_sleep(6);"
+    hold += "INSERT INTO deployer.done VALUES ('released');"
+    other = threading.Thread(target=sql, args=(lab, hold))
+    other.start()
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    wait_for("someone else's lock", lambda: sql(lab, held) == "1")
+    done = lab.fab("deploy", limit=60, config=config)
+    other.join()
+    assert f"migrate the database of {NAME}" in done.out
+    order = "SELECT split_part(what, ' ', 1) FROM deployer.done ORDER BY at DESC LIMIT 2"
+    assert sql(lab, order).splitlines() == ["migrate", "released"]
+
+
+def sql(lab, statement):
+    script = f"cd / && runuser -u postgres -- psql -qXAt node_sample <<'SQL'\n{statement}\nSQL\n"
+    return lab.do("bbdd", script).strip()
 
 
 def test_a_build_that_fails_shows_what_npm_said_and_nobody_notices(
