@@ -5,6 +5,8 @@
 `fabfile/scenario.py` checks every entry below and says what is wrong with each.
 """
 
+import os
+
 # The state of this scenario on this computer (keys, passwords) is kept in .state/NAME.
 NAME = "pfinal"
 
@@ -72,21 +74,64 @@ LOGIN = {
     "known_hosts": ".state/pfinal/known_hosts",
 }
 
-# The application: any twelve-factor web application. It gets DATABASE_URL, SECRET_KEY, UPLOADS
-# and PORT in its environment; each command runs in the directory of its release.
-APPLICATION = {
-    "name": "crm",
-    "source": "crm",  # a directory
-    "exclude": ["tests", "__pycache__", ".pytest_cache"],
-    "packages": ["python3-flask", "python3-psycopg2", "gunicorn"],  # of Debian
-    "build": "python3 -m compileall -q .",
-    "migrate": "python3 manage.py migrate",
-    "seed": "python3 manage.py seed",
-    "start": "gunicorn --bind 0.0.0.0:${PORT} --workers 2 --threads 4 wsgi:app",
-    "health": "/health",
-    "environment": {},  # more variables for it; no secrets
-    "memory": 400,  # MiB, at most
-    "uid": 900,  # of its system user: the same on all servers, for the files on the shared volume
+# The application that runs: a name of APPLICATIONS. CRM_APP=crm-2017 before a command names another
+# one for that command only, and the next `fab deploy` without it switches back: to stay with one,
+# change it here.
+APPLICATION = os.environ.get("CRM_APP", "crm")
+
+# Twelve-factor web applications. One gets DATABASE_URL, SECRET_KEY, UPLOADS and PORT in its
+# environment; its commands are shell lines, run in the directory of its release.
+APPLICATIONS = {
+    "crm": {
+        "source": "crm",  # a directory
+        "exclude": ["tests", "__pycache__", ".pytest_cache"],
+        "packages": ["python3-flask", "python3-psycopg2", "gunicorn"],  # of Debian
+        "build": "python3 -m compileall -q .",
+        "migrate": "python3 manage.py migrate",
+        "seed": "python3 manage.py seed",  # once ever
+        "start": "gunicorn --bind 0.0.0.0:${PORT} --workers 2 --threads 4 wsgi:app",
+        "health": "/health",
+        "environment": {},  # more variables for it; no secrets
+        "memory": 400,  # MiB, at most
+        "uid": 900,  # of its system user: the same on all servers, for files on the shared volume
+    },
+    # The CRM that this scenario was written for, as it is: what it needs on today's Node and
+    # PostgreSQL is given beside its own files. See README.md.
+    "crm-2017": {
+        # A git URL, or for a computer that cannot reach it a local clone, a git bundle or a
+        # tarball; a directory without "ref" is taken as it is.
+        "source": os.environ.get("CRM_2017_SOURCE", "https://github.com/CORE-UPM/CRM_2017"),
+        "ref": "74e5edbf05d386458f4b94def0a93bd221d07b22",  # the commit; another: deploy --ref
+        "exclude": [".idea"],
+        "packages": ["nodejs"],
+        "build_packages": ["npm"],  # on the one machine that builds only
+        # sqlite3 does not compile and is not used; pg and sequelize-cli of their day do not work
+        # with this Node, so newer ones are named. package.json stays as it is.
+        "build": "npm install --no-save --no-package-lock --ignore-scripts --no-audit "
+        "--no-fund --no-update-notifier pg@8 sequelize-cli@6",
+        # Files of ours that are put into the release.
+        "files": {
+            "deployer/preload.js": "applications/crm-2017/preload.js",
+            "deployer/accounts.js": "applications/crm-2017/accounts.js",
+            "deployer/database.json": "applications/crm-2017/database.json",
+        },
+        "migrate": "node_modules/.bin/sequelize db:migrate --config deployer/database.json",
+        "seed": "node_modules/.bin/sequelize db:seed:all --config deployer/database.json",
+        # Right behind the seed: its accounts are public. Gets ADMIN_PASSWORD and API_TOKEN.
+        "secure": "node deployer/accounts.js",
+        "administrator": "admin2",
+        "start": "node bin/www",
+        "health": "/favicon.ico",  # all else makes a row in the table of sessions
+        "uploads": "public/uploads",  # in the release, where the shared volume is seen
+        "temporary": ["uploads"],  # in the release, where it writes what need not last
+        "environment": {
+            "NODE_ENV": "production",
+            "NODE_OPTIONS": "--require ./deployer/preload.js --max-old-space-size=160",
+        },
+        "log": "errors",  # and not what it prints, each statement of SQL; default: "all"
+        "memory": 300,
+        "uid": 901,
+    },
 }
 
 PORTS = {

@@ -7,19 +7,20 @@ from fabfile import picture as scenario_picture
 from fabfile import status as status_report
 
 BATCH = "app servers that change at once: a number or a percentage of them"
+REF = "a commit, tag or branch of the application, for this time"
 WAIT = "wait while another operation is in progress"
 
 
-@task(help={"batch": BATCH, "wait": WAIT})
-def deploy(context: Context, batch: str = "1", wait: bool = False) -> None:
+@task(help={"batch": BATCH, "wait": WAIT, "ref": REF})
+def deploy(context: Context, batch: str = "1", wait: bool = False, ref: str = "") -> None:
     """Bring all machines to the state that config.py describes."""
-    deployment.deploy(batch=batch, wait=wait)
+    deployment.deploy(batch=batch, wait=wait, ref=ref)
 
 
-@task
-def plan(context: Context) -> None:
+@task(help={"ref": REF})
+def plan(context: Context, ref: str = "") -> None:
     """Show what deploy would change, and change nothing (exit code 2 if there is something)."""
-    deployment.show_plan()
+    deployment.show_plan(ref=ref)
 
 
 @task(help={"json": "print it as JSON"})

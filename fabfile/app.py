@@ -12,23 +12,30 @@ from fabfile.storage import VOLUME
 from fabfile.templates import template
 from fabfile.view import View
 
+UNITS = "/etc/systemd/system"
 MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
 HEALTHY_SECONDS = 30
+# Who builds releases, with what its tools keep for the next time.
+BUILD_UID, BUILD_HOME = 899, "/var/cache/crm-build"
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 # How many releases a server keeps, the one that serves included.
 RELEASES = 5
 
 
 def home(scenario: Scenario) -> str:
     """Answer the directory of the application: its releases, and `current`."""
-    return f"/srv/{scenario.application.name}"
+    return release.home(scenario.application)
 
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what an app server needs before it has anything to do with the other tiers."""
     name = scenario.application.name
+    journal = template("/etc/systemd/journald.conf.d/crm.conf")
     return [
         Packages("glusterfs-client", "postgresql-client", *scenario.application.packages),
+        journal,
+        Service("systemd-journald.service", restart=(journal.key,)),
         User(name, scenario.application.uid, home(scenario)),
         Directory(home(scenario)),
         Directory(f"{home(scenario)}/releases"),
@@ -39,14 +46,28 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def built(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the app server that builds the release holds: the first, as good as any."""
-    name = scenario.application.name
+    application = scenario.application
+    # Not the application's own user, who may read what the running one keeps in its memory.
+    builder = User("crm-build", BUILD_UID, BUILD_HOME)
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": BUILD_HOME,
+        # Node has a list of its own; Debian's has the authorities that this machine trusts, too.
+        "NODE_EXTRA_CA_CERTS": AUTHORITIES,
+        "SSL_CERT_FILE": AUTHORITIES,
+    }
     return [
+        *([Packages(*application.build_packages)] if application.build_packages else []),
+        builder,
+        Directory(BUILD_HOME, mode=0o700, owner=builder.name, group=builder.name),
         Unpacked(
-            _directory(scenario),
+            directory(scenario),
             lambda: release.archive(scenario),
-            scenario.application.build,
-            name,
-        )
+            application.build,
+            builder.name,
+            environment,
+        ),
     ]
 
 
@@ -55,7 +76,7 @@ def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
     builder = scenario.tier("app")[0]
     if scenario.pinned:
         builder = scenario.machine(scenario.pinned.holder)
-    return [Unpacked(_directory(scenario), lambda: release.fetch(builder, _directory(scenario)))]
+    return [Unpacked(directory(scenario), lambda: release.fetch(builder, directory(scenario)))]
 
 
 def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -79,33 +100,14 @@ def _mounted(*restart: str) -> Service:
     return Service(MOUNT_UNIT, restart, ready=f"mountpoint -q {MOUNT}", alive=alive)
 
 
-def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Say what the database holds of the application; done on one app server only."""
-    steps = []
-    identifier = release.identifier(scenario)
-    if scenario.application.migrate:
-        steps.append(("migrate", f"migrate {identifier}", scenario.application.migrate))
-    if scenario.application.seed:
-        steps.append(("seed", "seed", scenario.application.seed))
-    return [
-        Run(
-            f"{word} the database for the application",
-            _in_release(scenario, command) + _record(scenario, what),
-            unless=_recorded(scenario, what),
-            seconds=600,
-        )
-        for word, what, command in steps
-    ]
-
-
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what an app server looks like when it answers."""
-    environment = template(
+    variables = template(
         environment_file(scenario),
         source="/etc/crm-deployer/application.env",
         mode=0o600,
         secret=True,
-        variables=_environment(scenario),
+        variables=environment(scenario),
     )
     unit = template(
         unit_file(scenario),
@@ -122,12 +124,26 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     )
     current = Link(f"{home(scenario)}/current", f"releases/{release.identifier(scenario)}")
     return [
-        environment,
+        variables,
         unit,
         current,
+        _alone(scenario),
         # The mount, too: the service holds on to the one that was there when it started.
-        _service(scenario, (unit.key, current.key, environment.key, _mounted().key)),
+        _service(scenario, (unit.key, current.key, variables.key, _mounted().key)),
     ]
+
+
+def _alone(scenario: Scenario) -> Run:
+    """Answer what stops the other applications here: they share the port. Their data stays."""
+    mine = environment_file(scenario)
+    each = "for file in /etc/crm-deployer/*.env; do unit=$(basename $file .env).service"
+    others = f"{each}\n[ $file = {mine} ]"
+    runs = "{ systemctl -q is-active $unit || systemctl -q is-enabled $unit; }"
+    return Run(
+        "stop the other applications",
+        f"{others} || systemctl -q disable --now $unit\ndone",
+        unless=f"( {others} || ! {runs} || exit 1\ndone )",
+    )
 
 
 def restarting(scenario: Scenario) -> Change:
@@ -166,7 +182,8 @@ def view(scenario: Scenario, machine: Machine) -> View:
     return View(units, f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"')
 
 
-def _directory(scenario: Scenario) -> str:
+def directory(scenario: Scenario) -> str:
+    """Answer the directory of the release that shall run."""
     return f"{home(scenario)}/releases/{release.identifier(scenario)}"
 
 
@@ -177,10 +194,11 @@ def environment_file(scenario: Scenario) -> str:
 
 def unit_file(scenario: Scenario) -> str:
     """Answer the path of the application's systemd unit."""
-    return f"/etc/systemd/system/{scenario.application.name}.service"
+    return f"{UNITS}/{scenario.application.name}.service"
 
 
-def _environment(scenario: Scenario) -> dict[str, str]:
+def environment(scenario: Scenario) -> dict[str, str]:
+    """Answer the variables that the application gets, passwords included."""
     return {
         **scenario.application.environment,
         "DATABASE_URL": database.url(scenario),
@@ -188,46 +206,6 @@ def _environment(scenario: Scenario) -> dict[str, str]:
         "UPLOADS": f"{home(scenario)}/uploads",
         "PORT": str(scenario.ports["app"]),
     }
-
-
-def _in_release(scenario: Scenario, command: str) -> str:
-    """Answer shell that runs a command of the application in the release, as its user."""
-    name = scenario.application.name
-    # Not of the environment's file, which is the running release's until this one serves. An export
-    # is the shell's own, so no password is in a process list. Only the seed reads the last one.
-    variables = _environment(scenario)
-    variables["ADMIN_PASSWORD"] = scenario.secret("administrator_password")
-    exports = "".join(f"export {key}={shlex.quote(text)}\n" for key, text in variables.items())
-    return (
-        f"{exports}cd {_directory(scenario)}\nrunuser -u {name} -- sh -c {shlex.quote(command)}\n"
-    )
-
-
-def _psql(scenario: Scenario, statement: str) -> str:
-    host = scenario.tier("database")[0].address("lan4")
-    name = scenario.application.database
-    password = shlex.quote(scenario.secret("database_password"))
-    return (
-        f"PGPASSWORD={password} PGCONNECT_TIMEOUT=5 PGOPTIONS='-c client_min_messages=warning' "
-        f"{database.PSQL} -qAtX -v ON_ERROR_STOP=1 -h {host} -U {name} {name} "
-        f"<<'SQL'\n{statement}\nSQL\n"
-    )
-
-
-def _record(scenario: Scenario, what: str) -> str:
-    """Answer shell that notes in the database what was done: it holds for all servers, for good."""
-    return _psql(
-        scenario,
-        "CREATE SCHEMA IF NOT EXISTS deployer;\n"
-        "CREATE TABLE IF NOT EXISTS deployer.done "
-        "(what text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());\n"
-        f"INSERT INTO deployer.done (what) VALUES ('{what}') ON CONFLICT DO NOTHING;",
-    )
-
-
-def _recorded(scenario: Scenario, what: str) -> str:
-    query = f"SELECT 'found' FROM deployer.done WHERE what = '{what}';"
-    return f'[ "$({_psql(scenario, query)})" = found ]'
 
 
 def _same_volume(scenario: Scenario) -> str:

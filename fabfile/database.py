@@ -37,7 +37,8 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         mode=0o640,
         owner="postgres",
         group="postgres",
-        name=scenario.application.database,
+        # All of them: the one that ran before serves until the next one does.
+        names=sorted(application.database for application in scenario.applications),
         servers=scenario.tier("app"),
     )
     order = template("/etc/systemd/system/postgresql@.service.d/crm.conf")

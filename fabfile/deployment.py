@@ -8,10 +8,11 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from invoke.exceptions import Exit
 
-from fabfile import pipeline
+from fabfile import balancer, pipeline
 from fabfile.credentials import known_secrets
 from fabfile.engine.converge import (
     LOOK,
@@ -27,7 +28,8 @@ from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Remote
 from fabfile.progress import Progress, console, hide, interruptible
 from fabfile.rolling import BatchError
-from fabfile.scenario import Scenario, ScenarioError, load
+from fabfile.scenario import ROOT, Scenario, ScenarioError, load
+from fabfile.sources import REF, has_commits
 
 
 def scenario() -> Scenario:
@@ -51,12 +53,13 @@ def connected(machines: Scenario, names: Sequence[str]) -> Iterator[dict[str, Re
 
 @contextmanager
 def operation(
-    wanted: Scenario, names: Sequence[str], what: str, wait: bool = False
+    wanted: Scenario, names: Sequence[str], what: str, wait: bool = False, switches: bool = False
 ) -> Iterator[dict[str, Remote]]:
     """Answer connections to the machines for the time of an operation; there is one at a time.
 
     The balancer keeps the scenario's lock. Raises Exit when someone else has it (`wait` waits
-    instead), or with the errors of all machines.
+    instead), with the errors of all machines, or when another application runs, unless it is an
+    operation that `switches`.
     """
     keeper = wanted.tier("balancer")[0].name
     who = f"{getpass.getuser()}@{socket.gethostname()}"
@@ -86,7 +89,20 @@ def operation(
             ) from None
         except MachineErrors as errors:
             raise _refused(_all_errors(errors, remotes), wanted) from None
+        if not switches:
+            _refuse_another(wanted, remotes[keeper])
         yield remotes
+
+
+def _refuse_another(wanted: Scenario, keeper: Remote) -> None:
+    """Raise Exit when the machines run another application: part of them would get this one."""
+    name = wanted.application.name
+    runs = keeper.run(balancer.application()).text.strip()
+    if runs not in ("", name):
+        raise refuse(
+            f"{wanted.name} runs the application {runs}, not {name}. Say APPLICATION = {runs!r} in "
+            f"{wanted.source.name}, or CRM_APP={runs} before the command; only deploy switches."
+        )
 
 
 def _all_errors(found: MachineErrors, remotes: dict[str, Remote]) -> MachineErrors:
@@ -100,17 +116,39 @@ def _all_errors(found: MachineErrors, remotes: dict[str, Remote]) -> MachineErro
     return found
 
 
-def deploy(tier: str = "", batch: str = "1", wait: bool = False) -> None:
-    """Bring the machines (of a tier, or all) to their desired state; raises Exit on failure."""
+def deploy(tier: str = "", batch: str = "1", wait: bool = False, ref: str = "") -> None:
+    """Bring the machines (of a tier, or all) to their desired state; raises Exit on failure.
+
+    `ref` is the commit, tag or branch to take of the application, this time, and not config.py's.
+    """
     started = time.monotonic()
-    wanted = scenario()
+    wanted = at(scenario(), ref)
     try:
         stages = pipeline.stages(wanted, tier, batch)
     except BatchError as error:
         raise Exit(str(error), 1) from None
     names = machines_of(stages)
-    with operation(wanted, names, f"{tier}.deploy" if tier else "deploy", wait) as remotes:
+    what = f"{tier}.deploy" if tier else "deploy"
+    with operation(wanted, names, what, wait, switches=not tier) as remotes:
         bring(wanted, stages, remotes, started)
+    if ref:
+        console.print(
+            f"{wanted.application.name} runs {ref}, and config.py names "
+            f"{scenario().application.ref or 'the source as it is'}: "
+            "the next deploy without --ref brings that"
+        )
+
+
+def at(wanted: Scenario, ref: str) -> Scenario:
+    """Answer the scenario with its application at another commit; raises Exit if it has none."""
+    application = wanted.application
+    if not ref:
+        return wanted
+    if not REF.fullmatch(ref):
+        raise refuse(f"--ref is {ref!r}, it must be a commit, a tag or a branch.")
+    if not has_commits(application.source, ROOT):
+        raise refuse(f"--ref is {ref}, but the source {application.source} has no commits.")
+    return replace(wanted, application=replace(application, ref=ref))
 
 
 def bring(
@@ -143,9 +181,9 @@ def carry_out(
     _tell(plan, report, wanted, time.monotonic() - started)
 
 
-def show_plan(tier: str = "") -> None:
+def show_plan(tier: str = "", ref: str = "") -> None:
     """Print what deploy would change; raises Exit with 2 when there is something."""
-    wanted = scenario()
+    wanted = at(scenario(), ref)
     stages = pipeline.stages(wanted, tier)
     with interruptible("Nothing was changed."), connected(wanted, machines_of(stages)) as remotes:
         plan = planned(stages, remotes, wanted)
@@ -170,8 +208,8 @@ def show_address() -> None:
     console.print(f"{wanted.application.name} is at {wanted.url}")
     if wanted.application.seed:
         console.print(
-            "log in as admin; the password is administrator_password in "
-            f"{os.path.relpath(wanted.state / 'secrets.json')}"
+            f"log in as {wanted.application.administrator}; the password is "
+            f"administrator_password in {os.path.relpath(wanted.state / 'secrets.json')}"
         )
 
 

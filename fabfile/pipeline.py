@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fabfile import app, balancer, database, firewall, storage
+from fabfile import app, balancer, database, firewall, migration, storage
 from fabfile.engine.change import Resource
 from fabfile.engine.converge import Stage
 from fabfile.engine.resources import Packages
 from fabfile.rolling import Rolling, batch_size
-from fabfile.scenario import Machine, Scenario
+from fabfile.scenario import Machine, Pinned, Scenario
 
 Desired = Callable[[Scenario, Machine], list[Resource]]
 
@@ -45,7 +45,7 @@ PIPELINE = (
     Step("build", "app", app.built, after=("app",), on="first"),
     Step("ship", "app", app.shipped, after=("build",), on="others"),
     Step("mount", "app", app.mount, after=("app", "volume", "bricks")),
-    Step("migrate", "app", app.migrated, after=("build", "database"), on="first"),
+    Step("migrate", "app", migration.migrated, after=("build", "database"), on="first"),
     Step("serve", "app", app.serving, after=("mount", "migrate", "ship"), rolling=True),
     Step("keep", "app", app.kept, after=("serve",)),
     Step("proxy", "balancer", balancer.installed),
@@ -107,10 +107,13 @@ def _stage(scenario: Scenario, step: Step, batch: str) -> Stage:
 
 def packages(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
     """Answer the Debian packages that a machine's desired state names."""
+    # They are the same for every release, so that the application's source is not read for them.
+    first = scenario.tier("app")[0].name
+    scenario = replace(scenario, pinned=Pinned("any", first))
     resources: Sequence[Resource] = [
         resource
         for step in PIPELINE
-        if step.tier == machine.tier
+        if machine in scenario.tier(step.tier)[ON[step.on]]
         for resource in step.desired(scenario, machine)
     ]
     names = [

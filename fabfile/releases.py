@@ -48,7 +48,7 @@ def show() -> None:
         keeps = [server for server, h in held.items() if name in h.kept]
         table.add_row(name, since, ", ".join(runs), ", ".join(keeps))
     console.print(table)
-    console.print(f"times are UTC; the source in config.py is release {identifier(wanted)}")
+    console.print(f"times are UTC; the source in config.py is release {_of_source(wanted)}")
     if errors:
         raise Exit("\n".join(errors), 1)
 
@@ -70,9 +70,9 @@ def rollback(to: str = "", batch: str = "1", wait: bool = False) -> None:
         pinned = replace(wanted, pinned=Pinned(release, holder))
         bring(pinned, _stages(pinned, batch), remotes, started)
     console.print(f"{wanted.application.name} runs release {release}")
-    if release != identifier(wanted):
+    if release != _of_source(wanted):
         console.print(
-            f"the source that config.py names is release {identifier(wanted)}: "
+            f"the source that config.py names is release {_of_source(wanted)}: "
             "the next deploy brings that"
         )
 
@@ -137,6 +137,14 @@ def _held(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
     with ThreadPoolExecutor(64) as pool:
         found = dict(zip([m.name for m in machines], pool.map(ask, machines), strict=True))
     return {name: held for name, held in found.items() if held}, sorted(errors)
+
+
+def _of_source(wanted: Scenario) -> str:
+    """Answer the release of the source; going back does not fail where that cannot be read."""
+    try:
+        return identifier(wanted)
+    except Exit:
+        return "unknown"
 
 
 def _in_order(held: dict[str, Held]) -> list[str]:

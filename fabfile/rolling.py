@@ -39,17 +39,29 @@ class Rolling:
     def __init__(self, scenario: Scenario, size: int) -> None:
         self._scenario = scenario
         self._size = size
-        self._served: dict[str, str] = {}
+        self._served: dict[str, tuple[str, str]] = {}  # server -> (application, release)
 
     def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
-        """Answer the canary alone, then those that serve nobody yet, then the rest by `size`."""
+        """Answer the canary alone, then those that serve nobody yet, then the rest by `size`.
+
+        Servers that run another application follow the canary all at once: the users shall not
+        meet now the one and now the other.
+        """
         keep = servers.keep_previous(self._scenario)
-        found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.split()[-1:])
-        self._served = {name: release[0] for name, release in found.items() if release}
-        serving = [remote for remote in remotes if remote.name in self._served]
-        others = [remote for remote in remotes if remote.name not in self._served]
-        rest = [serving[at : at + self._size] for at in range(1, len(serving), self._size)]
-        return [batch for batch in (serving[:1], others, *rest) if batch]
+        found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.split()[-2:])
+        self._served = {name: tuple(words) for name, words in found.items() if len(words) == 2}
+        serving = [remote for remote in remotes if self._serves(remote) is True]
+        switching = [remote for remote in remotes if self._serves(remote) is False]
+        idle = [remote for remote in remotes if self._serves(remote) is None]
+        canary = (serving or switching)[:1]
+        rest = [remote for remote in (*idle, *switching) if remote not in canary]
+        others = [serving[at : at + self._size] for at in range(1, len(serving), self._size)]
+        return [batch for batch in (canary, rest, *others) if batch]
+
+    def _serves(self, remote: Remote) -> bool | None:
+        """Tell whether a server runs the application, False for another one, None for none."""
+        found = self._served.get(remote.name)
+        return found[0] == self._scenario.application.name if found else None
 
     @contextmanager
     def around(self, remote: Remote, say: Callable[[str], None]) -> Iterator[None]:
@@ -65,7 +77,8 @@ class Rolling:
             try:
                 yield
             except StepFailed as error:
-                say(f"put back release {self._served[name]}")
+                application, release = self._served[name]
+                say(f"put back release {release} of {application}")
                 raise MachineError(
                     name, f"{error.sentence}\n    {self._put_back(remote, lb)}"
                 ) from error
@@ -73,12 +86,13 @@ class Rolling:
                 haproxy.ready(lb, name, wait=False)
                 raise
             say(f"give {name} clients again")
-            haproxy.ready(lb, name)
+            # Of another application, HAProxy learns the health path when all servers have it.
+            haproxy.ready(lb, name, wait=self._serves(remote) is True)
 
     def _put_back(self, remote: Remote, lb: Remote) -> str:
         """Bring a server back to what it served before, and answer how that ended."""
-        release = self._served[remote.name]
-        script = servers.put_back(self._scenario, release)
+        application, release = self._served[remote.name]
+        script = servers.put_back(self._scenario, application, release)
         try:
             output = remote.run(script, seconds=120)
             if output.code:

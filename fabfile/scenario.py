@@ -65,15 +65,23 @@ class Application:
     """A twelve-factor application; commands are shell lines run in the release's directory."""
 
     name: str
-    source: Path
+    source: str  # a directory, git bundle or tarball, relative to the project, or a git URL
+    ref: str  # the commit, branch or tag of a git source; "" takes a directory as it is
     packages: tuple[str, ...]
+    build_packages: tuple[str, ...]  # on the machine that builds only
     start: str
     health: str
     build: str
+    files: Mapping[str, Path]  # put into the release: name there -> file of this computer
     migrate: str
     seed: str
+    secure: str  # replaces the accounts that the seed made, once
+    administrator: str  # who can log in at first
+    uploads: str  # the directory in the release that is on the volume; "": named by UPLOADS
+    temporary: tuple[str, ...]  # directories in the release for what need not last
     memory: int  # MiB
     uid: int  # of its system user, the same on every server
+    log: str  # "all" that it prints, or "errors"
     exclude: tuple[str, ...]
     environment: Mapping[str, str]
 
@@ -117,6 +125,7 @@ class Scenario:
     replicas: int
     brick: str
     lab: Lab
+    applications: tuple[Application, ...]  # all that are known, the one that runs included
     source: Path = field(default=ROOT / "config.py")
     inventory: Inventory = field(default_factory=Inventory)
     pinned: Pinned | None = None

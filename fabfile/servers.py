@@ -15,7 +15,8 @@ PREVIOUS = f"{STATE}/previous"
 
 def running_release(scenario: Scenario) -> str:
     """Answer shell that prints the release that `current` is."""
-    return f"basename $(readlink {app.home(scenario)}/current)"
+    unit = f"{scenario.application.name}.service"
+    return f"systemctl -q is-active {unit} && basename $(readlink {app.home(scenario)}/current)"
 
 
 def holdings(scenario: Scenario) -> str:
@@ -36,34 +37,43 @@ def journal(scenario: Scenario, lines: int, follow: bool) -> str:
 
 
 def keep_previous(scenario: Scenario) -> str:
-    """Answer shell that prints the release that serves here, if one does, and keeps its files."""
-    name = scenario.application.name
+    """Answer shell that prints application and release that serve here, and keeps their files."""
     return f"""
-main=$(systemctl show -P MainPID {name}.service) && [ "$main" -gt 0 ] || exit 0
-serves=$(readlink /proc/$main/cwd) || exit 0
-umask 077
-rm -rf {PREVIOUS} && mkdir -p {PREVIOUS} || exit 1
-cp -a {app.unit_file(scenario)} {PREVIOUS}/unit
-cp -a {app.environment_file(scenario)} {PREVIOUS}/env
-basename "$serves"
+cd /etc/crm-deployer 2>/dev/null || exit 0
+for file in {scenario.application.name}.env *.env; do
+  name=${{file%.env}}
+  main=$(systemctl show -P MainPID "$name.service") && [ "$main" -gt 0 ] || continue
+  serves=$(readlink /proc/$main/cwd) || continue
+  umask 077
+  rm -rf {PREVIOUS} && mkdir -p {PREVIOUS} || exit 1
+  cp -a "{app.UNITS}/$name.service" {PREVIOUS}/unit
+  cp -a "$file" {PREVIOUS}/env
+  echo "$name $(basename "$serves")"
+  exit
+done
 """
 
 
-def put_back(scenario: Scenario, identifier: str) -> str:
-    """Answer shell that runs a release as it ran when `keep_previous` was run, and awaits it."""
-    unit = f"{scenario.application.name}.service"
-    healthy = shlex.quote(app.healthy(scenario.ports["app"], scenario.application.health))
+def put_back(scenario: Scenario, name: str, identifier: str) -> str:
+    """Answer shell that runs a release as it ran when `keep_previous` was run, and awaits it.
+
+    `name` is its application, which need not be the one that failed.
+    """
+    wanted, unit, home = scenario.application.name, f"{name}.service", f"/srv/{name}"
+    paths = [each.health for each in scenario.applications if each.name == name]
+    ready = app.healthy(scenario.ports["app"], paths[0]) if paths else f"systemctl is-active {unit}"
+    switch = f"systemctl disable --now {wanted}.service\nsystemctl enable {unit}\n"
     return f"""{AWAIT}
 set -e
-cp -a {PREVIOUS}/unit {app.unit_file(scenario)}
-cp -a {PREVIOUS}/env {app.environment_file(scenario)}
-ln -sfn releases/{identifier} {app.home(scenario)}/current.new
-mv -fT {app.home(scenario)}/current.new {app.home(scenario)}/current
+cp -a {PREVIOUS}/unit {app.UNITS}/{unit}
+cp -a {PREVIOUS}/env /etc/crm-deployer/{name}.env
+ln -sfn releases/{identifier} {home}/current.new
+mv -fT {home}/current.new {home}/current
 rm -f {mark(f"restart {unit}")}
 systemctl daemon-reload
-systemctl reset-failed {unit} || :
+{"" if name == wanted else switch}systemctl reset-failed {unit} || :
 systemctl restart {unit}
-await {app.HEALTHY_SECONDS} 'the release {identifier} to be healthy' {healthy}
+await {app.HEALTHY_SECONDS} 'the release {identifier} to be healthy' {shlex.quote(ready)}
 """
 
 
@@ -72,5 +82,6 @@ def retired(scenario: Scenario) -> str:
     unit = f"{scenario.application.name}.service"
     return (
         f"systemctl disable --now {unit} {app.MOUNT_UNIT}\n"
-        f"rm -rf {app.environment_file(scenario)} {PREVIOUS}"
+        # Of all applications that ever ran here.
+        f"rm -rf /etc/crm-deployer/*.env {PREVIOUS}"
     )

@@ -26,6 +26,11 @@ def _server(browser: requests.Session, url: str) -> str:
     return answer.headers.get("X-Served-By", f"nobody (status {answer.status_code})")
 
 
+def _page(site: Site) -> str:
+    # What no application makes a session for, as CRM_2017 does for each other page.
+    return site.scenario.url + site.scenario.application.health.lstrip("/")
+
+
 def _browser() -> requests.Session:
     browser = requests.Session()
     browser.trust_env = False  # a proxy would not be the way of the users
@@ -40,7 +45,7 @@ def _all_answer(site: Site) -> tuple[bool, str]:
     def asked(_left: float) -> bool:
         nonlocal reason
         try:
-            answered.add(_server(browser, site.scenario.url))
+            answered.add(_server(browser, _page(site)))
         except requests.RequestException as error:
             reason = f" ({type(error).__name__})"
         return servers <= answered
@@ -59,7 +64,7 @@ def _even(site: Site) -> tuple[bool, str]:
     names = [machine.name for machine in site.scenario.serving]
     with _browser() as browser:
         total = ROUNDS * len(names)
-        share = Counter(_server(browser, site.scenario.url) for _ in range(total))
+        share = Counter(_server(browser, _page(site)) for _ in range(total))
     counts = [share[name] for name in names]
     # One more or less: another client's request may take a turn in between.
     even = max(counts) - min(counts) <= 1 and not set(share) - set(names)

@@ -11,6 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.lab.lab import Lab  # noqa: E402 - only importable after the line above
+from tests.lab.other_applications import CRM_2017_SOURCE  # noqa: E402
+
+LEFT_OUT = pytest.StashKey[int]()
 
 # First what only looks, then what disturbs and mends; what takes the lab away comes last.
 ORDER = (
@@ -26,6 +29,8 @@ ORDER = (
     "elsewhere",
     "failures",
     "lockout",
+    "node_sample",
+    "crm_2017",
     "verify",
     "scaling",
     "scaling_interrupted",
@@ -41,9 +46,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep-lab", action="store_true", help="use the lab that is there, keep it")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the modules into their order."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the modules into their order, and leave out those whose subject is not at hand."""
     items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+    if not CRM_2017_SOURCE:
+        left_out = [item for item in items if item.path.stem == "test_crm_2017"]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+        config.stash[LEFT_OUT] = len(left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out, and why."""
+    count = terminalreporter.config.stash.get(LEFT_OUT, 0)
+    if count:
+        terminalreporter.write_line(
+            f"LEFT OUT: {count} tests of CRM_2017, whose source is not part of this project; "
+            "CRM_2017_SOURCE names a git URL, local clone, bundle or tarball of it"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ MANAGEMENT = "10.251.91.0"
 def write_scenario() -> dict:
     """Write the scenario of the tests to CONFIG, and answer its entries."""
     entries = relocated(read(ROOT / "config.py"))
+    # Alone, whatever CRM_APP says: the tests of other applications bring their own.
+    entries["APPLICATION"] = {"name": "crm", **entries.pop("APPLICATIONS")["crm"]}
     source = ROOT / entries["APPLICATION"]["source"]
     shutil.rmtree(APPLICATION, ignore_errors=True)
     shutil.copytree(source, APPLICATION, ignore=shutil.ignore_patterns("__pycache__"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
-from collections.abc import Callable, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
 
 from fabfile.engine.change import Change, unified
 
@@ -158,13 +158,14 @@ class Unpacked:
     """A directory that holds what a .tar.gz archive does, owned by root; complete or not there.
 
     `archive` answers the bytes, and is asked only when they are needed. `build` is a shell line
-    run in the directory, as `user`, before it takes its name.
+    run in the directory, as `user` with this environment and no other, before it takes its name.
     """
 
     path: str
     archive: Callable[[], bytes]
     build: str = ""
     user: str = "root"
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -188,9 +189,11 @@ class Unpacked:
         )
         if self.build:
             line = shlex.quote(f"cd {new} && {self.build}")
+            variables = " ".join(f"{key}={shlex.quote(v)}" for key, v in self.environment.items())
             script += (
-                f"chown -R {self.user}: {new}\n"
-                f"runuser -u {self.user} -- sh -c {line}\nchown -R root: {new}\n"
+                f"chown -hR {self.user}: {new}\n"
+                f"runuser -u {self.user} -- env -i {variables} sh -c {line}\n"
+                f"chown -hR root: {new}\n"
             )
         script += f"chmod -R u=rwX,go=rX {new}\nmv -T {new} {path}"
         what = "build" if self.build else "unpack"

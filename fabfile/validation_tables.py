@@ -1,0 +1,34 @@
+"""Reads one entry of config.py that is a dictionary of keys with a type each.
+
+Part of `fabfile.validation`: what is wrong adds a sentence to `mistakes`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile.validation_machines import listed
+
+REQUIRED = object()
+
+
+def read_table(entries: dict, entry: str, known: dict, mistakes: list[str]) -> dict[str, Any]:
+    """Answer the entry with defaults filled in; a wrong value is replaced by its default."""
+    given = entries.get(entry, {})
+    if not isinstance(given, dict):
+        mistakes.append(f"{entry} must be a dictionary")
+        given = {}
+    for key in given.keys() - known.keys():
+        mistakes.append(f"{entry}[{key!r}] is not a known key; known are {listed(known)}")
+    table = {}
+    for key, (kind, default) in known.items():
+        value = given.get(key, default)
+        if value is REQUIRED:
+            mistakes.append(f"{entry} has no {key!r}; add it")
+            value = kind()
+        elif key in given and (not isinstance(value, kind) or isinstance(value, bool)):
+            words = {str: "text", int: "a whole number", list: "a list", dict: "a dictionary"}
+            mistakes.append(f"{entry}[{key!r}] is {value!r}, it must be {words[kind]}")
+            value = kind() if default is REQUIRED else default
+        table[key] = value
+    return table

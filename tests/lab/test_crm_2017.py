@@ -1,0 +1,146 @@
+"""CRM_2017, the application that the scenario was written for, from the source at hand."""
+
+import json
+import re
+
+import pytest
+import requests
+
+from fabfile.verify.browser import png
+from tests.lab import other_applications, places
+from tests.lab.commands import wait_for
+from tests.lab.webdriver import browser as real_browser
+
+APPS = ("s1", "s2", "s3")
+NAME = "crm-2017"
+
+
+@pytest.fixture(scope="module")
+def config(mended, tmp_path_factory):
+    """Deploy it in the place of the embedded application, which comes back behind it."""
+    path = tmp_path_factory.mktemp("crm-2017") / "config.py"
+    other_applications.configuration(mended, NAME, other_applications.crm_2017(), path)
+    mended.fab("deploy", limit=400, config=path)
+    yield path
+    mended.fab("deploy", limit=200)
+
+
+@pytest.fixture(scope="module")
+def password(config):
+    return json.loads((places.STATE / "secrets.json").read_text())["administrator_password"]
+
+
+@pytest.fixture
+def person(lab, password):
+    """Log in as the administrator, in a browser of its own."""
+    with requests.Session() as person:
+        person.trust_env = False
+        form = {"login": "admin2", "password": password}
+        page = person.post(f"{lab.scenario.url}session", data=form, timeout=10)
+        assert 'id="loginname"' in page.text
+        yield person
+
+
+def sql(lab, statement):
+    script = f"cd / && runuser -u postgres -- psql -qXAt crm_2017 <<'SQL'\n{statement}\nSQL\n"
+    return lab.do("bbdd", script).strip()
+
+
+def falses(lab, config):
+    done = lab.invoke("verify", limit=120, config=config, code=None)
+    return re.findall(r"^FALSE +(.*?) \(", done.out, re.M), done.out
+
+
+def test_verify_finds_all_of_it_true_and_leaves_nothing(lab, config):
+    count = 'SELECT (SELECT count(*) FROM "Sessions"), (SELECT count(*) FROM "Attachments")'
+    before = sql(lab, count)
+    wrong, text = falses(lab, config)
+    assert not wrong, text
+    assert "the public password and API token do not work" in text
+    assert sql(lab, count) == before
+
+
+def test_a_second_deploy_changes_nothing(lab, config):
+    assert "0 changes" in lab.fab("deploy", config=config).out
+
+
+def test_it_was_migrated_and_seeded_once(lab, config):
+    assert sql(lab, 'SELECT login FROM "Users"') == "admin2"
+    done = sql(lab, "SELECT what FROM deployer.done ORDER BY at").splitlines()
+    assert [what.partition(" ")[0] for what in done] == ["migrate", "seed", "secure"]
+
+
+def test_the_health_path_makes_no_sessions(lab, config):
+    before = sql(lab, 'SELECT count(*) FROM "Sessions"')
+    for _ in range(30):
+        assert lab.get("favicon.ico").status_code == 200
+    assert sql(lab, 'SELECT count(*) FROM "Sessions"') == before
+
+
+def test_no_password_shows_in_a_process_list_or_the_journal(lab, config, person, password):
+    assert person.get(f"{lab.scenario.url}customers", timeout=10).status_code == 200
+    secrets = json.loads((places.STATE / "secrets.json").read_text()).values()
+    for name in APPS:
+        seen = lab.do(name, f"ps axww; journalctl -q -u {NAME} -o cat")
+        assert not [secret for secret in secrets if secret in seen]
+        assert "SELECT" not in seen
+
+
+def test_a_user_stays_logged_in_when_a_server_goes(lab, config, person):
+    url = f"{lab.scenario.url}customers"
+    gone = person.get(url, timeout=10).headers["X-Served-By"]
+    lab.do(gone, f"systemctl kill -s KILL {NAME}; systemctl stop {NAME}")
+    try:
+        for _ in range(6):
+            page = person.get(url, timeout=10)
+            assert (page.status_code, 'id="loginname"' in page.text) == (200, True)
+            assert page.headers["X-Served-By"] != gone
+    finally:
+        lab.do(gone, f"systemctl start {NAME}")
+
+
+def test_verify_tells_accounts_that_anybody_can_use(lab, config, person):
+    kept = sql(lab, """SELECT token FROM "Users" WHERE login = 'admin2'""")
+    sql(lab, """UPDATE "Users" SET token = '1234567890' WHERE login = 'admin2'""")
+    try:
+        wrong, text = falses(lab, config)
+    finally:
+        sql(lab, f"""UPDATE "Users" SET token = '{kept}' WHERE login = 'admin2'""")
+    assert "application: the public password and API token do not work" in wrong, text
+
+
+def test_in_a_real_browser_a_photo_is_seen_from_each_server(lab, config, password, tmp_path):
+    photo, url = tmp_path / "photo.png", lab.scenario.url
+    photo.write_bytes(png())
+    with real_browser() as page:
+        page.go(f"{url}session")
+        page.type("#login", "admin2")
+        page.type("#password", password)
+        page.click("button[type=submit]")
+        page.await_text("admin2")
+        page.go(f"{url}customers/new")
+        page.type("[name=code]", "browser")
+        page.type("[name=name]", "Entered in a browser")
+        page.run("document.querySelector('[name=code]').form.submit()")
+        page.await_text("Cliente creado con éxito.")
+        page.go(f"{url}users/1/edit")
+        page.type("[name=photo]", str(photo))
+        page.click("#keepphoto")  # it is ticked: keep the old one
+        page.run("document.querySelector('#myForm').submit()")
+        page.await_text("Imagen nueva guardada con éxito.")
+        image = page.run("return document.querySelector(\"img[src^='/uploads/']\").src")
+        servers = {fetched(page, image) for _ in range(2 * len(APPS))}
+        assert servers == {f"{name} 8x8" for name in APPS}
+    sql(lab, """DELETE FROM "Customers" WHERE code = 'browser'""")
+
+
+def fetched(page, image):
+    """Answer which server sent the image to the browser, and its size there."""
+    page.run(
+        "window.seen = '';"
+        f"fetch('{image}', {{cache: 'no-store'}}).then(async answer => {{"
+        "const bits = await createImageBitmap(await answer.blob());"
+        "window.seen = `${answer.headers.get('X-Served-By')} ${bits.width}x${bits.height}`; });"
+    )
+    wait_for("the image in the browser", lambda: page.run("return window.seen"))
+    return page.run("return window.seen")

@@ -1,0 +1,76 @@
+// A small twelve-factor application, for the tests: notes in PostgreSQL, files in public/uploads.
+// `node app.js migrate`, `seed` and `secure` prepare the database, `node app.js` serves.
+"use strict";
+
+const fs = require("fs");
+const http = require("http");
+const path = require("path");
+const { Pool } = require("pg");
+
+const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 2 });
+// The pool connects anew for the next query.
+pool.on("error", (error) => console.error(error.message));
+
+const commands = {
+  migrate: () => pool.query("CREATE TABLE IF NOT EXISTS notes (text text NOT NULL)"),
+  seed: () => pool.query("INSERT INTO notes VALUES ('public: 1234')"),
+  secure: () => pool.query("UPDATE notes SET text = 'secured' WHERE text LIKE 'public: %'"),
+};
+
+function read(request) {
+  return new Promise((resolve, reject) => {
+    const parts = [];
+    request.on("data", (part) => parts.push(part));
+    request.on("end", () => resolve(Buffer.concat(parts)));
+    request.on("error", reject);
+  });
+}
+
+async function answer(request) {
+  console.log(`${request.method} ${request.url}`);
+  const file = path.join("public/uploads", path.basename(request.url));
+  if (request.url === "/health") {
+    return (await pool.query("SELECT 1")).rows.length ? "ok" : "";
+  }
+  if (request.url.startsWith("/uploads/") && request.method === "PUT") {
+    const temporary = path.join("work", `${process.pid}`);
+    fs.writeFileSync(temporary, await read(request));
+    fs.copyFileSync(temporary, file);
+    fs.unlinkSync(temporary);
+    return "kept";
+  }
+  if (request.url.startsWith("/uploads/")) {
+    return fs.readFileSync(file);
+  }
+  if (request.url === "/notes" && request.method === "POST") {
+    await pool.query("INSERT INTO notes VALUES ($1)", [(await read(request)).toString()]);
+  }
+  const { rows } = await pool.query("SELECT text FROM notes ORDER BY text");
+  return JSON.stringify({ notes: rows.map((row) => row.text), greeting: process.env.GREETING });
+}
+
+function serve() {
+  const server = http.createServer((request, response) => {
+    answer(request).then(
+      (body) => response.end(body),
+      (error) => {
+        console.error(error.message);
+        response.writeHead(500).end(error.message);
+      },
+    );
+  });
+  server.listen(Number(process.env.PORT));
+}
+
+const command = commands[process.argv[2]];
+if (command) {
+  command().then(
+    () => process.exit(0),
+    (error) => {
+      console.error(error.message);
+      process.exit(1);
+    },
+  );
+} else {
+  serve();
+}
