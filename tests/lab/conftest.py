@@ -73,14 +73,16 @@ def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -
     lab = Lab(tmp_path_factory.mktemp("ssh"))
     if not keep:
         lab.start_anew()
-    begin = time.monotonic()
-    lab.up()
-    up = time.monotonic()
-    lab.fab("deploy", limit=300)
-    print(f"lab up {up - begin:.1f} s, first deploy {time.monotonic() - up:.1f} s")
-    yield lab
-    if not keep:
-        lab.remove()
+    try:
+        begin = time.monotonic()
+        lab.up()
+        up = time.monotonic()
+        lab.fab("deploy", limit=300)
+        print(f"lab up {up - begin:.1f} s, first deploy {time.monotonic() - up:.1f} s")
+        yield lab
+    finally:
+        if not keep:
+            lab.remove()
 
 
 @pytest.fixture(scope="session")
