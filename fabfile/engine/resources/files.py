@@ -182,7 +182,8 @@ class Unpacked:
             return None
         path, new = shlex.quote(self.path), shlex.quote(self.path + ".new")
         script = (
-            f"rm -rf {new}\nmkdir -p {new}\n"
+            # What fails leaves nothing: the next attempt may well have another name.
+            f"rm -rf {new}\ntrap {shlex.quote(f'rm -rf {new}')} EXIT\nmkdir -p {new}\n"
             f'tar -xzf "$payload/archive" -C {new} --no-same-owner --no-same-permissions\n'
         )
         if self.build:
