@@ -132,6 +132,10 @@ def test_in_a_real_browser_a_photo_is_seen_from_each_server(lab, config, passwor
         servers = {fetched(page, image) for _ in range(2 * len(APPS))}
         assert servers == {f"{name} 8x8" for name in APPS}
     sql(lab, """DELETE FROM "Customers" WHERE code = 'browser'""")
+    # The administrator has a photo now, which is on each of their posts, and must not be touched.
+    wrong, text = falses(lab, config)
+    assert not wrong, text
+    assert lab.get(image.removeprefix(url)).status_code == 200
 
 
 def fetched(page, image):
