@@ -95,11 +95,11 @@ class _Visitor:
         fields = dict.fromkeys(USER.split(), "")
         fields |= {"login": self._name, "fullname": self._name}
         fields["password"] = secrets.token_hex(16)
-        files = {"photo": ("verify.png", self._picture, "image/png")}
+        files = {"photo": (f"{self._name}.png", self._picture, "image/png")}
         page = self._browser.post("users", fields, files=files)
         made = re.search(r"/(users/\d+)$", page.url)
         self._user = made[1] if made else ""
-        return self._found("_photo_url", page.text), f"/{self._user}"
+        return self._found("_photo_url", "src", page.text), f"/{self._user}"
 
     def read_photo(self) -> tuple[bool, str]:
         return self._browser.everywhere(self._photo_url, self._picture)
@@ -111,12 +111,15 @@ class _Visitor:
         if not made:
             return False, "the list of posts does not show it"
         self._post = made[1]
-        files = {"attachment": ("verify.png", self._file, "image/png")}
+        files = {"attachment": (f"{self._name}.png", self._file, "image/png")}
         self._browser.post(f"{self._post}/attachments", {}, files=files)
-        return self._found("_file_url", self._browser.get(self._post).text), f"/{self._post}"
+        return self._found(
+            "_file_url", "href", self._browser.get(self._post).text
+        ), f"/{self._post}"
 
-    def _found(self, name: str, text: str) -> bool:
-        file = re.search(r"/(uploads/[0-9a-f]{64})", text)
+    def _found(self, name: str, before: str, text: str) -> bool:
+        # A post shows the photo of its author, too: an image, and no link.
+        file = re.search(rf"""{before}=['"]/(uploads/[0-9a-f]{{64}})['"]""", text)
         setattr(self, name, file[1] if file else "")
         return bool(file)
 
@@ -154,7 +157,7 @@ class _Visitor:
         sessions = [each for each in map(_session, (self._browser, self._stranger)) if each]
         kept = {
             "Sessions": f"sid IN ({', '.join(repr(each) for each in sessions) or 'NULL'})",
-            "Attachments": f"url IN ('/{self._photo_url}', '/{self._file_url}')",
+            "Attachments": f"filename = '{self._name}.png'",
         }
         gone = {
             "Customers": f"name = '{self._name}'",

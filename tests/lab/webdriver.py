@@ -13,7 +13,6 @@ PORT = 9519
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 OPTIONS = {
     "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-proxy-server"],
-    # Of the pages under test only: what they want of other sites is not waited for.
     "binary": "/usr/bin/chromium",
 }
 
@@ -35,7 +34,7 @@ class Page:
 
     def start(self) -> None:
         """Open the browser's window."""
-        capabilities = {"goog:chromeOptions": OPTIONS, "pageLoadStrategy": "eager"}
+        capabilities = {"goog:chromeOptions": OPTIONS}
         session = self._ask("POST", "session", {"capabilities": {"alwaysMatch": capabilities}})
         self._url += f"/session/{session['sessionId']}"
 
@@ -72,9 +71,12 @@ class Page:
         """Answer what a JavaScript function's body returns."""
         return self._ask("POST", "execute/sync", {"script": script, "args": []})
 
-    def await_text(self, words: str, seconds: float = 15) -> None:
+    def await_text(self, words: str, seconds: float = 30) -> None:
         """Wait until words are seen on the page."""
-        wait_for(f"{words!r} on the page", lambda: words in self.text(), seconds)
+        try:
+            wait_for(f"{words!r} on the page", lambda: words in self.text(), seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nthe page {self.url} shows:\n{self.text()}") from None
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+import io
 import os
 import subprocess
+import tarfile
 
 import pytest
 
@@ -222,3 +224,22 @@ def test_a_run_that_does_not_bring_it_about_has_failed(machine, tmp_path):
     path = tmp_path / "made"
     assert machine.apply(machine.plan(Run("it", ":", unless=f"[ -e {path} ]"))).returncode != 0
     brought_about(machine, Run("it", f"touch {path}", unless=f"[ -e {path} ]"))
+
+
+def packed(**files):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def test_an_archive_is_unpacked_complete_or_not_at_all(machine, tmp_path):
+    path = tmp_path / "with space"
+    brought_about(machine, Unpacked(str(path), lambda: packed(a=b"1", b=b"2")))
+    assert sorted(file.name for file in path.iterdir()) == ["a", "b"]
+    damaged = Unpacked(str(tmp_path / "other"), lambda: packed(a=b"1")[:-9])
+    assert machine.apply(machine.plan(damaged)).returncode != 0
+    assert [entry.name for entry in tmp_path.iterdir() if "other" in entry.name] == []

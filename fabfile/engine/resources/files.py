@@ -184,7 +184,8 @@ class Unpacked:
         script = (
             # Another run, or one that was killed here and went on there, was faster.
             f"[ ! -d {path} ] || exit 0\n"
-            f"rm -rf {new}\nmkdir -p {new}\n"
+            # What fails leaves nothing: the next attempt may well have another name.
+            f"rm -rf {new}\ntrap {shlex.quote(f'rm -rf {new}')} EXIT\nmkdir -p {new}\n"
             f'tar -xzf "$payload/archive" -C {new} --no-same-owner --no-same-permissions\n'
         )
         if self.build:
