@@ -2,7 +2,7 @@
 """The scenario: what there is, where it is, and what runs on it. The one file to edit.
 
 `python3 config.py` prepares this computer, starts the lab, deploys and verifies.
-`fabfile/scenario.py` checks every entry below and says what is wrong with each.
+`fabfile/scenario/` checks every entry below and says what is wrong with each.
 """
 
 import os

@@ -2,9 +2,10 @@
 
 from invoke import Collection, Context, Task, task
 
-from fabfile import deployment, lab, releases, scaling
-from fabfile import picture as scenario_picture
-from fabfile import status as status_report
+from fabfile import lab
+from fabfile.operations import deployment, releases, scaling
+from fabfile.operations import picture as scenario_picture
+from fabfile.operations import status as status_report
 
 BATCH = "app servers that change at once: a number or a percentage of them"
 REF = "a commit, tag or branch of the application, for this time"
@@ -33,7 +34,7 @@ def status(context: Context, json: bool = False) -> None:
 def verify(context: Context, json: bool = False) -> None:
     """Check from outside that everything works (exit code 1 if something does not)."""
     # Here, because it needs `requests`, whose import takes as long as all of ours together.
-    from fabfile import verification
+    from fabfile.operations import verification
 
     verification.show(json)
 
@@ -116,7 +117,7 @@ def benchmark(
 ) -> None:
     """Measure how long deploy, verify and the rest take, beside what they may take."""
     # Rarely wanted: not read at each start.
-    from fabfile.benchmark import report
+    from fabfile.operations.benchmark import report
 
     report(anew, images, json)
 

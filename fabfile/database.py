@@ -6,10 +6,10 @@ computer and the app servers; this machine gets what PostgreSQL stores of it.
 
 from __future__ import annotations
 
-from fabfile.credentials import scram_verifier
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.credentials import scram_verifier
 from fabfile.templates import template
 from fabfile.view import View
 

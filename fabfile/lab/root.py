@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 
-from fabfile.inventory import parsed
 from fabfile.lab.actions import Request, perform
 from fabfile.lab.host import LabError
 from fabfile.scenario import ScenarioError, load
+from fabfile.scenario.inventory import parsed
 
 
 def main() -> int:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fabfile.inventory import Inventory
 from fabfile.scenario import Scenario, inventory_file, load
+from fabfile.scenario.inventory import Inventory
 from tests.lab import places
 from tests.lab.commands import wait_for
 from tests.lab.lab import Lab

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fabfile.credentials import scram_verifier
+from fabfile.scenario.credentials import scram_verifier
 from tests.lab.places import STATE
 
 CLUSTER = "/etc/postgresql/15/main"

@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from fabfile.inventory import Inventory
+from fabfile.scenario.inventory import Inventory
 from tests.lab import places
 from tests.lab.commands import wait_for
 from tests.lab.scaled import (

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from fabfile.engine.change import Change  # noqa: E402 - only importable after the line above
 from fabfile.scenario import Scenario, ScenarioError  # noqa: E402
-from fabfile.validation import scenario_from  # noqa: E402
+from fabfile.scenario.validation import scenario_from  # noqa: E402
 
 
 def _entries() -> dict:

@@ -6,7 +6,7 @@ import pytest
 from invoke.exceptions import Exit
 from rich.console import Console
 
-from fabfile.benchmark import Figure, _seconds, _table, report
+from fabfile.operations.benchmark import Figure, _seconds, _table, report
 
 
 def test_images_are_not_removed_unless_the_machines_may_be():

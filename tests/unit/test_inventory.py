@@ -5,10 +5,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from fabfile import scenario as scenarios
-from fabfile.addresses import AddressError, allocate
-from fabfile.inventory import Inventory, InventoryError, read, write
-from fabfile.scenario import ROOT, ScenarioError, load
+from fabfile.scenario import ROOT, ScenarioError, load, loading
+from fabfile.scenario.addresses import AddressError, allocate
+from fabfile.scenario.inventory import Inventory, InventoryError, read, write
 
 S4 = {"tier": "app", "lan3": "10.1.3.14", "lan4": "10.1.4.14", "management": "10.250.0.14"}
 
@@ -59,7 +58,7 @@ def test_without_a_file_nothing_was_added(tmp_path) -> None:
 def test_a_broken_file_is_one_sentence(tmp_path, monkeypatch, text) -> None:
     path = tmp_path / "inventory.json"
     path.write_text(text)
-    monkeypatch.setattr(scenarios, "inventory_file", lambda name: path)
+    monkeypatch.setattr(loading, "inventory_file", lambda name: path)
     with pytest.raises(ScenarioError) as caught:
         load(ROOT / "config.py")
     assert len(caught.value.mistakes) == 1 and "\n" not in caught.value.mistakes[0]

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fabfile.picture import PICTURE, svg
+from fabfile.operations.picture import PICTURE, svg
 from fabfile.scenario import ROOT, load
 
 SVG = "{http://www.w3.org/2000/svg}"

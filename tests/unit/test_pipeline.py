@@ -7,11 +7,11 @@ from io import BytesIO
 import pytest
 
 from fabfile import app, balancer, database, pipeline, release
-from fabfile.credentials import known_secrets, scram_verifier, secret
 from fabfile.engine.resources import File, Unpacked
-from fabfile.inventory import Inventory
-from fabfile.progress import hide
+from fabfile.operations.progress import hide
 from fabfile.scenario import ROOT, Scenario, load
+from fabfile.scenario.credentials import known_secrets, scram_verifier, secret
+from fabfile.scenario.inventory import Inventory
 
 
 @pytest.fixture

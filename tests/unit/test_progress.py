@@ -9,9 +9,9 @@ import pytest
 from invoke.exceptions import Exit
 from rich.console import Console
 
-from fabfile import progress
 from fabfile.engine.converge import DONE, FAILED, LOOK
-from fabfile.progress import Progress, interruptible
+from fabfile.operations import progress
+from fabfile.operations.progress import Progress, interruptible
 
 
 @pytest.fixture

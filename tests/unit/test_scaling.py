@@ -3,10 +3,11 @@
 import pytest
 from invoke.exceptions import Exit
 
-from fabfile import pipeline, releases, scaling
-from fabfile.inventory import Inventory
-from fabfile.releases import Held
+from fabfile import pipeline
+from fabfile.operations import releases, scaling
+from fabfile.operations.releases import Held
 from fabfile.scenario import ROOT, Pinned, Scenario, load
+from fabfile.scenario.inventory import Inventory
 
 LAN = {"lan3": "10.1.3.14", "lan4": "10.1.4.14"}
 

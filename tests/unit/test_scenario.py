@@ -4,8 +4,8 @@ import ipaddress
 
 import pytest
 
-from fabfile.inventory import Inventory
 from fabfile.scenario import ROOT, ScenarioError, load
+from fabfile.scenario.inventory import Inventory
 
 
 def change(entries, path, value):

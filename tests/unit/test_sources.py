@@ -10,9 +10,9 @@ import pytest
 from invoke.exceptions import Exit
 
 from fabfile import release
-from fabfile.deployment import at
-from fabfile.inventory import Inventory
+from fabfile.operations.deployment import at
 from fabfile.scenario import Scenario, load
+from fabfile.scenario.inventory import Inventory
 from fabfile.sources import Entry, SourceError, has_commits, read
 
 WHO = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com"}

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
+from fabfile.operations.status import Status
 from fabfile.pipeline import PIPELINE
 from fabfile.scenario import Scenario
-from fabfile.status import Status
 
 # The package offers the task under the same name.
-status = sys.modules["fabfile.status"]
+status = sys.modules["fabfile.operations.status"]
 
 
 def test_every_tier_that_is_deployed_has_a_view():

@@ -9,9 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fabfile.scenario import Lab, Scenario, ScenarioError
-from fabfile.validation_applications import read_applications
-from fabfile.validation_machines import (
+from fabfile.scenario.applications import read_applications
+from fabfile.scenario.machines import (
     HOST_NAME,
     INTERFACE,
     check_addresses,
@@ -21,7 +20,8 @@ from fabfile.validation_machines import (
     read_machines,
     read_networks,
 )
-from fabfile.validation_tables import read_table
+from fabfile.scenario.model import Lab, Scenario, ScenarioError
+from fabfile.scenario.tables import read_table
 
 ENTRIES = {"NAME", "NETWORKS", "MACHINES", "LOGIN", "PORTS", "STORAGE", "LAB"}
 ENTRIES |= {"APPLICATION", "APPLICATIONS"}

@@ -1,6 +1,6 @@
 """Reads APPLICATIONS of config.py, and says what is wrong with each application.
 
-Part of `fabfile.validation`: each check adds one sentence to `mistakes` and goes on.
+Part of `fabfile.scenario.validation`: each check adds one sentence to `mistakes` and goes on.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fabfile.scenario import ROOT, Application
+from fabfile.scenario.machines import listed
+from fabfile.scenario.model import ROOT, Application
+from fabfile.scenario.tables import REQUIRED, read_table
 from fabfile.sources import REF, is_url
-from fabfile.validation_machines import listed
-from fabfile.validation_tables import REQUIRED, read_table
 
 KEYS = {
     "name": (str, REQUIRED),

@@ -17,14 +17,22 @@ from invoke.exceptions import Exit
 from rich.table import Table
 
 from fabfile import app, pipeline, servers
-from fabfile.credentials import known_secrets
-from fabfile.deployment import bring, carry_out, connected, machines_of, operation, refuse, scenario
 from fabfile.engine.converge import MachineErrors, Stage, everywhere
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.progress import console, hide
+from fabfile.operations.deployment import (
+    bring,
+    carry_out,
+    connected,
+    machines_of,
+    operation,
+    refuse,
+    scenario,
+)
+from fabfile.operations.progress import console, hide
 from fabfile.release import identifier
 from fabfile.rolling import BatchError
 from fabfile.scenario import Machine, Pinned, Scenario
+from fabfile.scenario.credentials import known_secrets
 
 
 @dataclass(frozen=True)

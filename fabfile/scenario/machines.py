@@ -1,6 +1,6 @@
 """Reads NETWORKS and MACHINES of config.py, and says what is wrong with each machine.
 
-Part of `fabfile.validation`: each check adds one sentence to `mistakes` and goes on.
+Part of `fabfile.scenario.validation`: each check adds one sentence to `mistakes` and goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from fabfile.scenario import ROOT, Login, Machine
+from fabfile.scenario.model import ROOT, Login, Machine
 
 # The networks that a machine of each tier must be attached to.
 TIERS = {

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fabfile import app, balancer, database, firewall, storage
-from fabfile.deployment import connected, scenario
 from fabfile.engine.converge import DONE, FAILED, LOOK, everywhere
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.progress import Progress, console, interruptible
+from fabfile.operations.deployment import connected, scenario
+from fabfile.operations.progress import Progress, console, interruptible
 from fabfile.scenario import Machine, Scenario
 from fabfile.view import View
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from invoke.exceptions import Exit
 
 from fabfile import balancer, pipeline
-from fabfile.credentials import known_secrets
 from fabfile.engine.converge import (
     LOOK,
     MachineErrors,
@@ -26,9 +25,10 @@ from fabfile.engine.converge import (
 )
 from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Remote
-from fabfile.progress import Progress, console, hide, interruptible
+from fabfile.operations.progress import Progress, console, hide, interruptible
 from fabfile.rolling import BatchError
 from fabfile.scenario import ROOT, Scenario, ScenarioError, load
+from fabfile.scenario.credentials import known_secrets
 from fabfile.sources import REF, has_commits
 
 

@@ -8,9 +8,9 @@ import time
 from invoke.exceptions import Exit
 from rich.markup import escape
 
-from fabfile.credentials import known_secrets
-from fabfile.deployment import scenario
-from fabfile.progress import console, hide
+from fabfile.operations.deployment import scenario
+from fabfile.operations.progress import console, hide
+from fabfile.scenario.credentials import known_secrets
 from fabfile.verify import Check, verify
 
 

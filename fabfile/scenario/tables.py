@@ -1,13 +1,13 @@
 """Reads one entry of config.py that is a dictionary of keys with a type each.
 
-Part of `fabfile.validation`: what is wrong adds a sentence to `mistakes`.
+Part of `fabfile.scenario.validation`: what is wrong adds a sentence to `mistakes`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from fabfile.validation_machines import listed
+from fabfile.scenario.machines import listed
 
 REQUIRED = object()
 

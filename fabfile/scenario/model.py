@@ -1,23 +1,16 @@
-"""The scenario as typed data, read from config.py and checked as a whole.
-
-`load()` answers a `Scenario` or raises `ScenarioError` with every mistake in it, each as one
-sentence that names the entry. Standard library only: it is read before anything is installed.
-"""
+"""The scenario as typed data. Standard library only: it is read before anything is installed."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from importlib.machinery import SourceFileLoader
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from types import ModuleType
 
-from fabfile.credentials import secret
-from fabfile.inventory import Inventory, InventoryError, read
+from fabfile.scenario.credentials import secret
+from fabfile.scenario.inventory import Inventory
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class ScenarioError(Exception):
@@ -170,35 +163,3 @@ class Scenario:
 def inventory_file(name: str) -> Path:
     """Answer where the scenario of that name keeps what differs from its config.py."""
     return ROOT / ".state" / name / "inventory.json"
-
-
-def load(path: str | Path | None = None, inventory: Inventory | None = None) -> Scenario:
-    """Read and check a scenario: `path`, else the file $CRM_CONFIG names, else config.py.
-
-    `inventory` is what differs from it, by default what its inventory file says. Raises
-    ScenarioError with every mistake found.
-    """
-    from fabfile.validation import scenario_from
-
-    source = Path(path or os.environ.get("CRM_CONFIG") or ROOT / "config.py").resolve()
-    try:
-        # By its loader: a file of any name will do.
-        loader = SourceFileLoader("crm_config", str(source))
-        module = ModuleType(loader.name)
-        loader.exec_module(module)
-    except FileNotFoundError:
-        raise ScenarioError(
-            str(source), ["there is no such file; name one in CRM_CONFIG"]
-        ) from None
-    except Exception as error:
-        mistake = f"it is not valid Python: {type(error).__name__}: {error}"
-        raise ScenarioError(str(source), [mistake]) from None
-    entries = {name: value for name, value in vars(module).items() if name.isupper()}
-    file = inventory_file(str(entries.get("NAME", "pfinal")))
-    try:
-        inventory = read(file) if inventory is None else inventory
-        if isinstance(entries.get("MACHINES"), dict):
-            entries["MACHINES"] = inventory.merged(entries["MACHINES"])
-    except InventoryError as error:
-        raise ScenarioError(str(file), [str(error)]) from None
-    return replace(scenario_from(entries, source), inventory=inventory)

@@ -20,9 +20,9 @@ from invoke.exceptions import Exit
 from rich.table import Table
 
 from fabfile import pipeline
-from fabfile.deployment import connected, scenario
 from fabfile.engine.converge import MachineErrors, make_plan
-from fabfile.progress import console, interruptible
+from fabfile.operations.deployment import connected, scenario
+from fabfile.operations.progress import console, interruptible
 from fabfile.scenario import ROOT, Scenario
 
 RUNS = 7

@@ -19,13 +19,13 @@ import requests
 from invoke.exceptions import Exit
 
 from fabfile import haproxy, pipeline, servers
-from fabfile.addresses import AddressError, allocate
-from fabfile.deployment import bring, connected, operation, refuse, scenario
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.inventory import Inventory, write
-from fabfile.progress import console
+from fabfile.operations.deployment import bring, connected, operation, refuse, scenario
+from fabfile.operations.progress import console
 from fabfile.scenario import Machine, Pinned, Scenario, ScenarioError, inventory_file, load
-from fabfile.validation_machines import HOST_NAME
+from fabfile.scenario.addresses import AddressError, allocate
+from fabfile.scenario.inventory import Inventory, write
+from fabfile.scenario.machines import HOST_NAME
 
 
 def add(
