@@ -154,8 +154,9 @@ def _tier(tier: str, what: str, *more: Task) -> Collection:
 
     deploy_tier.__doc__ = f"Bring {what} to the state that config.py describes."
     plan_tier.__doc__ = f"Show what deploying {what} would change."
-    deploy_task = Task(deploy_tier, help={"batch": BATCH, "wait": WAIT})
-    return Collection(tier, *more, deploy=deploy_task, plan=Task(plan_tier))
+    deploy_task = Task(deploy_tier, name="deploy", help={"batch": BATCH, "wait": WAIT})
+    plan_task = Task(plan_tier, name="plan")
+    return Collection(tier, *more, deploy=deploy_task, plan=plan_task)
 
 
 namespace = Collection(deploy, plan, status, verify, address, picture, benchmark)

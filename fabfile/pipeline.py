@@ -44,7 +44,7 @@ PIPELINE = (
     Step("app", "app", app.desired),
     Step("build", "app", app.built, after=("app",), on="first"),
     Step("ship", "app", app.shipped, after=("build",), on="others"),
-    Step("mount", "app", app.mount, after=("app", "bricks")),
+    Step("mount", "app", app.mount, after=("app", "volume", "bricks")),
     Step("migrate", "app", migration.migrated, after=("build", "database"), on="first"),
     Step("serve", "app", app.serving, after=("mount", "migrate", "ship"), rolling=True),
     Step("keep", "app", app.kept, after=("serve",)),

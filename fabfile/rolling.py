@@ -48,7 +48,7 @@ class Rolling:
         meet now the one and now the other.
         """
         keep = servers.keep_previous(self._scenario)
-        found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.split())
+        found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.split()[-2:])
         self._served = {name: tuple(words) for name, words in found.items() if len(words) == 2}
         serving = [remote for remote in remotes if self._serves(remote) is True]
         switching = [remote for remote in remotes if self._serves(remote) is False]

@@ -6,12 +6,13 @@ sentence that names the entry. Standard library only: it is read before anything
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.machinery import SourceFileLoader
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from types import ModuleType
 
 from fabfile.credentials import secret
 from fabfile.inventory import Inventory, InventoryError, read
@@ -145,6 +146,11 @@ class Scenario:
         return machine.name in self.inventory.maintenance
 
     @property
+    def serving(self) -> tuple[Machine, ...]:
+        """The app servers that get clients: all but those in maintenance."""
+        return tuple(machine for machine in self.tier("app") if not self.rests(machine))
+
+    @property
     def state(self) -> Path:
         """The directory of the keys and passwords kept on this computer; it is not in git."""
         return ROOT / ".state" / self.name
@@ -176,9 +182,10 @@ def load(path: str | Path | None = None, inventory: Inventory | None = None) -> 
 
     source = Path(path or os.environ.get("CRM_CONFIG") or ROOT / "config.py").resolve()
     try:
-        spec = importlib.util.spec_from_file_location("crm_config", source)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        # By its loader: a file of any name will do.
+        loader = SourceFileLoader("crm_config", str(source))
+        module = ModuleType(loader.name)
+        loader.exec_module(module)
     except FileNotFoundError:
         raise ScenarioError(
             str(source), ["there is no such file; name one in CRM_CONFIG"]

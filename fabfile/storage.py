@@ -32,6 +32,10 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
         "auth.allow": ",".join(sorted(allowed)),
     }
     others = servers[1:]
+    create = _gluster(
+        f"volume create {VOLUME} replica {scenario.replicas} "
+        + " ".join(f"{server}:{scenario.brick}" for server in servers)
+    )
     return [
         Run(
             "join the storage servers",
@@ -42,10 +46,9 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
         ),
         Run(
             f"create the volume {VOLUME}",
-            _gluster(
-                f"volume create {VOLUME} replica {scenario.replicas} "
-                + " ".join(f"{server}:{scenario.brick}" for server in servers)
-            ),
+            # The first server knows the others before these know each other: then it is refused,
+            # and nothing was done.
+            f"await 60 'the storage servers to agree on the volume' '[ -f {INFO} ] || {create}'",
             unless=f"[ -f {INFO} ]",
         ),
         *(

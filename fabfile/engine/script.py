@@ -14,24 +14,28 @@ from fabfile.engine.remote import MachineError, Output, Remote
 from fabfile.engine.resources.pending import DIRECTORY, mark
 
 STATE = "/var/lib/crm-deployer"
-# await LIMIT WHAT CONDITION: waits until a shell condition holds, or says that it did not.
+# await LIMIT WHAT CONDITION [HOPELESS]: waits until a shell condition holds, or says that it did
+# not; when the condition HOPELESS holds, it says so at once.
 AWAIT = r"""
 await() {
-  deadline=$(( $(date +%s) + $1 ))
+  begun=$(date +%s)
   until said=$(timeout "$1" sh -c "$3" 2>&1); do
-    if [ "$(date +%s)" -ge "$deadline" ]; then
-      echo "waited $1 s for $2; last seen: $said"; return 1
+    waited=$(( $(date +%s) - begun ))
+    if [ "$waited" -ge "$1" ] || sh -c "${4:-false}" 2>/dev/null; then
+      echo "waited $waited s for $2; last seen: $said"; return 1
     fi
     timeout 0.2 tail -f /dev/null || :
   done
 }
 """
 # One script at a time on a machine: a second deployer, or one whose first run was killed here,
-# waits for the first. The input is taken whole before anything runs.
+# waits for the first. The input is taken whole before anything runs. A run that was killed while
+# it waited dies here of its closed output, before it sets marks for what it will not do.
 RECEIVE = f"""
 umask 077
 mkdir -p {STATE} {DIRECTORY} && exec 9>{STATE}/lock || exit 1
 flock -w 300 9 || {{ echo 'another run has held {STATE}/lock for 300 s'; exit 75; }}
+echo '@@begins' || exit 1
 rm -rf {STATE}/payload
 mkdir {STATE}/payload && tar -xf - -C {STATE}/payload || exit 1
 umask 022

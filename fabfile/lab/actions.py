@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 from fabfile.lab import images, machines, network, preflight, render
@@ -154,14 +155,12 @@ def down(scenario: Scenario, request: Request) -> None:
 
 def remove(scenario: Scenario, request: Request) -> None:
     """Remove machines that the scenario has no more; the others forget their names."""
-    lab = scenario.lab
-    kept = {machine.name for machine in scenario.machines} & {*request.machines}
-    if kept:
+    if kept := {machine.name for machine in scenario.machines} & {*request.machines}:
         raise LabError(f"{', '.join(sorted(kept))} is of the scenario: take it out of that first.")
-    for name in machines.records(lab).keys() & {*request.machines}:
-        machines.remove(lab, name)
+    for name in machines.records(scenario.lab).keys() & {*request.machines}:
+        machines.remove(scenario.lab, name)
         say(f"{name:7} removed")
-    records = machines.records(lab)
+    records = machines.records(scenario.lab)
     _refresh(scenario, request, [m for m in lab_machines(scenario) if records.get(m.name)])
 
 
@@ -271,13 +270,10 @@ def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping:
 def _refresh(scenario: Scenario, request: Request, those: list[Machine]) -> bool:
     """Bring names, name servers and keys of machines up to date; answers whether any was not."""
     records = machines.records(scenario.lab)
-
-    def work(machine: Machine) -> bool:
-        soft = _soft(scenario, machine, request)
-        return machines.refresh(scenario, machine, records[machine.name], soft)
-
+    soft = [_soft(scenario, machine, request) for machine in those]
+    old = [records[machine.name] for machine in those]
     with ThreadPoolExecutor(max_workers=16) as pool:
-        return any(list(pool.map(work, those)))
+        return any(list(pool.map(machines.refresh, repeat(scenario), those, old, soft)))
 
 
 def _soft(scenario: Scenario, machine: Machine, request: Request) -> dict[str, str]:

@@ -37,7 +37,7 @@ class Browser:
 
     def __init__(self, scenario: Scenario) -> None:
         self._url = scenario.url
-        self._servers = {machine.name for machine in scenario.tier("app")}
+        self._servers = {machine.name for machine in scenario.serving}
         self.session = requests.Session()
         self.session.trust_env = False  # a proxy would not be the way of the users
 

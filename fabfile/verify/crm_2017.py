@@ -84,7 +84,7 @@ class _Visitor:
         page = self._browser.get(self._customer)
         told = "Cliente creado con éxito." in page.text
         by = [each.headers.get("X-Served-By", "nobody") for each in (answer, page)]
-        several = len(self._scenario.tier("app")) > 1
+        several = len(self._scenario.serving) > 1
         ok = told and (by[0] != by[1] or not several)
         return ok, f"entered at {by[0]}, {'told' if told else 'not told'} by {by[1]}"
 

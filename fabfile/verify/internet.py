@@ -38,7 +38,7 @@ def _browser() -> requests.Session:
 
 
 def _all_answer(site: Site) -> tuple[bool, str]:
-    servers = {machine.name for machine in site.scenario.tier("app")}
+    servers = {machine.name for machine in site.scenario.serving}
     answered: set[str] = set()
     reason = ""
 
@@ -55,11 +55,13 @@ def _all_answer(site: Site) -> tuple[bool, str]:
     never = sorted(servers - answered)
     if never:
         return False, f"never answered within {POLL_SECONDS} s: {', '.join(never)}{reason}"
-    return True, f"{', '.join(sorted(answered))} at {site.scenario.url}"
+    resting = ", ".join(site.scenario.inventory.maintenance)
+    seen = f"{', '.join(sorted(answered))} at {site.scenario.url}"
+    return True, seen + (f"; in maintenance: {resting}" if resting else "")
 
 
 def _even(site: Site) -> tuple[bool, str]:
-    names = [machine.name for machine in site.scenario.tier("app")]
+    names = [machine.name for machine in site.scenario.serving]
     with _browser() as browser:
         total = ROUNDS * len(names)
         share = Counter(_server(browser, _page(site)) for _ in range(total))

@@ -64,6 +64,29 @@ def run(
     return done
 
 
+def cut(*argv: str | Path, line: int, by: signal.Signals, environment: Mapping[str, str]) -> int:
+    """Run a program until it has printed that many lines, send the signal; answer the exit code."""
+    process = subprocess.Popen(
+        [str(word) for word in argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+    lines = [process.stdout.readline() for _ in range(line)]
+    assert all(lines), f"it ended before it was cut: {lines}"
+    assert process.poll() is None, f"it ended before it was cut: {lines}"
+    process.send_signal(by)
+    try:
+        _, said = process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise AssertionError(f"it did not end within 30 s of {by.name}") from None
+    assert "Traceback" not in said, said
+    return process.returncode
+
+
 def as_root(*argv: str | Path, **options: object) -> Done:
     """Run a program as root, by sudo where we are not."""
     return run(*(() if os.geteuid() == 0 else ("sudo", "-n")), *argv, **options)

@@ -28,9 +28,12 @@ ORDER = (
     "logins",
     "elsewhere",
     "failures",
+    "lockout",
     "node_sample",
     "crm_2017",
     "verify",
+    "scaling",
+    "scaling_interrupted",
     "interrupted",
     "reboots",
     "leftovers",
@@ -64,20 +67,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
+def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Bring up and deploy the lab of the tests, and take it away at the end."""
     keep = pytestconfig.getoption("keep_lab")
-    lab = Lab()
+    lab = Lab(tmp_path_factory.mktemp("ssh"))
     if not keep:
         lab.start_anew()
-    begin = time.monotonic()
-    lab.up()
-    up = time.monotonic()
-    lab.fab("deploy", limit=300)
-    print(f"lab up {up - begin:.1f} s, first deploy {time.monotonic() - up:.1f} s")
-    yield lab
-    if not keep:
-        lab.remove()
+    try:
+        begin = time.monotonic()
+        lab.up()
+        up = time.monotonic()
+        lab.fab("deploy", limit=300)
+        print(f"lab up {up - begin:.1f} s, first deploy {time.monotonic() - up:.1f} s")
+        yield lab
+    finally:
+        if not keep:
+            lab.remove()
+
+
+@pytest.fixture(scope="session")
+def prepared_state(lab: Lab) -> dict[str, str]:
+    """Return what deploy made of machines that started from prepared images."""
+    lab.assert_nothing_to_do()
+    return lab.state()
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,7 @@ import copy
 import json
 import os
 import re
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import requests
@@ -34,25 +32,34 @@ Host *
     ControlPath {sockets}/%n
     LogLevel ERROR
 """
+# What deploy writes, what is installed, and which release runs: the same on prepared and bare.
+STATE = """
+for file in /etc/fw/fw.fw /etc/haproxy/haproxy.cfg /etc/haproxy/errors/crm-503.http \
+    /etc/crm-deployer/* /etc/systemd/system/*.service /etc/systemd/system/*.mount \
+    /etc/sysctl.d/60-* /etc/postgresql/15/main/pg_hba.conf /etc/postgresql/15/main/conf.d/*; do
+    [ ! -f "$file" ] || echo "$file $(stat -c '%a %U %G' "$file") $(sha256sum < "$file")"
+done
+readlink /srv/crm/current || :
+dpkg-query -W -f '${binary:Package} ${Version} ${db:Status-Abbrev}\\n'
+"""
 LINE = re.compile(r"^(\S+) +\((\w+)\): (.+)$", re.M)
 
 
 class Lab:
     """The deployed scenario, the person's commands for it, and ways to look at it."""
 
-    def __init__(self) -> None:
-        """Write the scenario and how to log in on its machines."""
+    def __init__(self, directory: Path) -> None:
+        """Write the scenario, and in a directory of their own the settings to log in with."""
         self._entries = places.write_scenario()
         self.scenario: Scenario = load(places.CONFIG)
         for machine in self.scenario.machines:
             # The tests break machines on purpose: be sure that they are ours.
             assert not machine.login or machine.login.host.startswith("10.251.91."), machine
-        self._sockets = Path(tempfile.mkdtemp(prefix="lab-tests-"))
-        self.ssh_config = self._sockets / "config"
+        self.ssh_config = directory / "config"
         text = SSH_CONFIG.format(
             key=places.STATE / "id_ed25519",
             known_hosts=places.STATE / "known_hosts",
-            sockets=self._sockets,
+            sockets=directory,
         )
         for machine in self.scenario.machines:
             text += f"Host {machine.name}\n    HostName {machine.address('management')}\n"
@@ -119,6 +126,10 @@ class Lab:
         """Answer the address of a machine on a network."""
         return self.scenario.machine(name).address(network)
 
+    def state(self) -> dict[str, str]:
+        """Answer what deploy has made of each machine."""
+        return {name: self.do(name, STATE) for name in self.names}
+
     def in_image(self, name: str, path: str) -> bytes:
         """Answer what the image of a machine holds at a path."""
         record = self.scenario.lab.directory / "machines" / name / "machine.json"
@@ -159,7 +170,6 @@ class Lab:
         for name in self.names:
             run("ssh", "-F", self.ssh_config, "-O", "exit", name, code=None)
         self.invoke("lab.down", limit=120)
-        shutil.rmtree(self._sockets)
 
     def start_anew(self) -> None:
         """Take away what a killed run left, and forget its keys and passwords."""

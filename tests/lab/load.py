@@ -196,20 +196,21 @@ class Load:
 def main(settings):
     """Ask until a line or the end of standard input, or `seconds`; print what was seen as a dict.
 
-    settings: host, port, password, seconds, interval (of each thread), and how many threads
-    read on kept connections, read on new ones, and write: kept, new, writers.
+    settings: host, port, password, seconds; how many threads read on kept connections, read on
+    new ones, and write (kept, new, writers), and the seconds from one request of a thread to its
+    next (interval, write_interval).
     """
     load = Load(settings)
     if settings["writers"] or settings["kept"] or settings["new"]:
         load.log_in()
     kinds = (
-        ("read, kept", settings["kept"], True, load.read),
-        ("read, new", settings["new"], False, load.read),
-        ("write", settings["writers"], True, load.write),
+        ("read, kept", settings["kept"], True, settings["interval"], load.read),
+        ("read, new", settings["new"], False, settings["interval"], load.read),
+        ("write", settings["writers"], True, settings["write_interval"], load.write),
     )
     threads = [
-        threading.Thread(target=load.work, args=(kind, keep, settings["interval"], action))
-        for kind, count, keep, action in kinds
+        threading.Thread(target=load.work, args=(kind, keep, interval, action))
+        for kind, count, keep, interval, action in kinds
         for _ in range(count)
     ]
     load.begin = time.monotonic()

@@ -60,28 +60,33 @@ MISTAKES = {
 
 
 @pytest.fixture
-def elsewhere(lab, tmp_path):
-    """Give a scenario whose machines are all one door of this computer, which counts visitors."""
-    visitors = []
+def visitors():
+    """Open a door on this computer; return its port, and the list of those who came to it."""
+    came = []
     with socket.create_server(("127.0.0.1", 0)) as door:
 
         def open_door():
             while True:
                 try:
-                    visitor, _ = door.accept()
+                    visitor, address = door.accept()
                 except OSError:
-                    return
-                visitors.append(visitor.getpeername())
+                    return  # it is shut
+                came.append(address)
                 visitor.close()
 
         thread = threading.Thread(target=open_door)
         thread.start()
-        entries = lab.entries
-        for machine in entries["MACHINES"].values():
-            machine["ssh"] = f"nobody@127.0.0.1:{door.getsockname()[1]}"
-        yield entries, tmp_path / "config.py", visitors
+        yield door.getsockname()[1], came
         door.shutdown(socket.SHUT_RDWR)
     thread.join()
+
+
+def behind_the_door(lab, port):
+    """Answer the entries of a scenario whose machines are all that door."""
+    entries = lab.entries
+    for machine in entries["MACHINES"].values():
+        machine["ssh"] = f"nobody@127.0.0.1:{port}"
+    return entries
 
 
 def tasks(program):
@@ -105,34 +110,33 @@ def test_fab_and_invoke_list_the_same_tasks_each_with_a_description():
         assert [name for name in listed if name not in plain] == []
 
 
-def test_each_kind_of_bad_scenario_is_one_sentence_and_contacts_nobody(lab, elsewhere):
-    _, config, visitors = elsewhere
+def test_each_kind_of_bad_scenario_is_one_sentence_and_contacts_nobody(lab, visitors, tmp_path):
+    port, came = visitors
     for change, sentence in MISTAKES.values():
-        entries, _, _ = elsewhere
-        entries = {**lab.entries, "MACHINES": {**lab.entries["MACHINES"]}}
-        for name, machine in elsewhere[0]["MACHINES"].items():
-            entries["MACHINES"][name] = dict(machine)
+        entries = behind_the_door(lab, port)
         change(entries)
-        done = lab.fab("deploy", code=1, config=places.write(entries, config))
+        config = places.write(entries, tmp_path / "config.py")
+        done = lab.fab("deploy", code=1, config=config)
         assert sentence in done.text
         assert "nothing was done" in done.text
         assert "Traceback" not in done.text
-    assert visitors == []
+    assert came == []
 
 
-def test_a_good_scenario_does_contact_its_machines(lab, elsewhere):
-    entries, config, visitors = elsewhere
-    done = lab.fab("plan", code=1, config=places.write(entries, config))
-    assert len(visitors) >= 9
+def test_a_good_scenario_does_contact_its_machines(lab, visitors, tmp_path):
+    port, came = visitors
+    config = places.write(behind_the_door(lab, port), tmp_path / "config.py")
+    done = lab.fab("plan", code=1, config=config)
+    assert len(came) >= 9
     assert "Nothing was changed" in done.text
 
 
-def test_all_mistakes_are_told_at_once_by_every_task(lab, elsewhere):
-    entries, config, _ = elsewhere
+def test_all_mistakes_are_told_at_once_by_every_task(lab, tmp_path):
+    entries = lab.entries
     for name in ("address used twice", "port out of range", "unknown key", "two storage servers"):
         change, _ = MISTAKES[name]
         change(entries)
-    places.write(entries, config)
+    config = places.write(entries, tmp_path / "config.py")
     for task in ("deploy", "plan", "status", "verify", "lab.up", "lab.status"):
         done = lab.invoke(task, code=1, config=config)
         assert "has 4 mistake(s)" in done.text, task
@@ -184,6 +188,8 @@ def test_up_refuses_what_this_computer_lacks_before_anything_starts(lab, tmp_pat
     config.write_text(places.write(entries, config).read_text().replace("10.91.", "10.92."))
     config.write_text(config.read_text().replace("10.251.91.", "10.251.92."))
     taken = ("r92-lan2", "other92")
+    for name in taken:  # left by a killed run
+        as_root("ip", "link", "delete", name, code=None)
     try:
         for name in taken:
             as_root("ip", "link", "add", name, "type", "bridge")

@@ -4,10 +4,9 @@ The checkout is copied for a user that this computer does not know, who can run 
 lab. What that user deploys is the same machines, which know nothing of being containers.
 """
 
+import os
 import shutil
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +17,12 @@ USER = 42424
 
 
 @pytest.fixture(scope="module")
-def place():
+def place(lab):
     """Give the directory of a copy of this checkout, with its environment, for that user."""
-    place = Path(tempfile.mkdtemp(prefix="elsewhere-"))
-    place.chmod(0o755)
+    # Not below the temporary directory, which is for its owner only.
+    place = lab.scenario.lab.directory / "elsewhere"
+    as_root("rm", "-rf", place)
+    as_root("install", "-d", "-o", str(os.getuid()), place)
     checkout = place / "checkout"
     for name in ("fabfile", "templates", "crm"):
         ignore = shutil.ignore_patterns("__pycache__", ".pytest_cache")

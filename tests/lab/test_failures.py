@@ -98,9 +98,11 @@ def test_the_volume_is_there_without_the_server_it_is_mounted_from(mended):
         # Access freezes for ping-timeout, five seconds, and goes on.
         write = "echo kept > /mnt/nas/.test-gone && cat /mnt/nas/.test-gone"
         assert mended.do("s1", write, limit=20) == "kept\n"
-        # A mount that is made now asks the servers in reserve.
-        mended.do("s2", "systemctl stop crm && systemctl restart mnt-nas.mount", limit=60)
-        assert mended.do("s2", "cat /mnt/nas/.test-gone; systemctl start crm") == "kept\n"
+        # A server that boots now asks the servers in reserve.
+        mended.invoke("lab.stop", "s2", "--kill")
+        mended.invoke("lab.start", "s2")
+        wait_for("s2 to be back", lambda: backends(mended)["s2"] == "UP", 60)
+        assert mended.do("s2", "cat /mnt/nas/.test-gone") == "kept\n"
     finally:
         mended.invoke("lab.start", "nas1")
     mended.await_healed()

@@ -16,7 +16,7 @@ PROGRAM = Path(__file__).with_name("load.py").read_text()
 # Reads the program, and leaves the rest of standard input to it.
 START = 'import sys; exec(compile(sys.stdin.read(int(sys.stdin.readline())), "load", "exec"))'
 SECONDS = 120  # at most, whatever is done meanwhile
-THREADS = {"kept": 4, "new": 4, "writers": 1, "interval": 0.1}
+THREADS = {"kept": 4, "new": 4, "writers": 1, "interval": 0.1, "write_interval": 0.25}
 
 
 @dataclass

@@ -134,3 +134,10 @@ def test_no_address_left_is_one_sentence() -> None:
     full = taken(*(f"10.1.3.{number}" for number in range(1, 255)))
     with pytest.raises(AddressError, match="lan3"):
         allocate("s4", NETWORKS, full, {})
+
+
+def test_a_server_in_maintenance_is_there_but_does_not_serve() -> None:
+    scenario = load(ROOT / "config.py", Inventory().resting("s2", True))
+    assert [machine.name for machine in scenario.serving] == ["s1", "s3"]
+    assert scenario.rests(scenario.machine("s2"))
+    assert load(ROOT / "config.py", Inventory()).serving == scenario.tier("app")

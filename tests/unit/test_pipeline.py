@@ -11,13 +11,13 @@ from fabfile.credentials import known_secrets, scram_verifier, secret
 from fabfile.engine.resources import File, Unpacked
 from fabfile.inventory import Inventory
 from fabfile.progress import hide
-from fabfile.scenario import Scenario, load
+from fabfile.scenario import ROOT, Scenario, load
 
 
 @pytest.fixture
 def scenario(tmp_path, monkeypatch) -> Scenario:
     monkeypatch.setattr(Scenario, "state", tmp_path)
-    return load(inventory=Inventory())
+    return load(ROOT / "config.py", Inventory())
 
 
 def test_each_stage_comes_after_stages_that_stand_before_it() -> None:

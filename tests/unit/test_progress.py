@@ -1,5 +1,6 @@
 """What a person sees of a run: plain lines in a pipe, a line a machine in a terminal."""
 
+import re
 import threading
 import time
 from io import StringIO
@@ -27,6 +28,11 @@ def output(monkeypatch):
     return output
 
 
+def said(file):
+    """Answer the lines, with # for each number of seconds: a busy computer takes its time."""
+    return re.sub(r"[0-9.]+ s\b", "# s", file.getvalue()).splitlines()
+
+
 def picture(shown):
     with progress.console.capture() as captured:
         progress.console.print(shown)
@@ -41,11 +47,11 @@ def test_plain_lines_say_what_begins_and_how_it_ended(output):
         shown.step("s2", "app", "create it")
         shown.step("s2", "app", FAILED)
         shown.step("s1", "app", DONE)
-    assert file.getvalue().splitlines() == [
+    assert said(file) == [
         "s1     app       create [it]",
         "s2     app       create it",
-        "s2     app       failed (0.0 s)",
-        "s1     app       done (0.0 s)",
+        "s2     app       failed (# s)",
+        "s1     app       done (# s)",
     ]
 
 
@@ -55,7 +61,7 @@ def test_plain_lines_name_a_step_that_took_long(output, monkeypatch):
     shown = Progress({"s1": ["app"]})
     shown.step("s1", "app", "install it")
     shown.step("s1", "app", DONE)
-    assert "s1     app       install it: took 0 s" in file.getvalue().splitlines()
+    assert "s1     app       install it: took # s" in said(file)
 
 
 def test_a_silence_is_broken_by_a_line_that_says_who_is_at_work(output, monkeypatch):
@@ -68,7 +74,7 @@ def test_a_silence_is_broken_by_a_line_that_says_who_is_at_work(output, monkeypa
         while not file.getvalue():
             assert time.monotonic() < deadline, "5 s of silence"
             threading.Event().wait(0.05)
-    assert file.getvalue() == "still at work: s2 (look, 1 s)\n"
+    assert said(file)[0] == "still at work: s2 (look, # s)"
 
 
 def test_looking_prints_no_plain_lines(output):

@@ -182,6 +182,8 @@ class Unpacked:
             return None
         path, new = shlex.quote(self.path), shlex.quote(self.path + ".new")
         script = (
+            # Another run, or one that was killed here and went on there, was faster.
+            f"[ ! -d {path} ] || exit 0\n"
             # What fails leaves nothing: the next attempt may well have another name.
             f"rm -rf {new}\ntrap {shlex.quote(f'rm -rf {new}')} EXIT\nmkdir -p {new}\n"
             f'tar -xzf "$payload/archive" -C {new} --no-same-owner --no-same-permissions\n'

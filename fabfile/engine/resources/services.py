@@ -10,6 +10,8 @@ from fabfile.engine.change import Change
 from fabfile.engine.resources.pending import print_pending
 
 PROPERTIES = "ActiveState,UnitFileState,NeedDaemonReload,LoadState"
+# How often systemd may start a unit again before it is given up.
+RESTARTS = 3
 
 
 @dataclass(frozen=True)
@@ -85,4 +87,10 @@ class Service:
         condition = self.ready or f"systemctl -q is-active {shlex.quote(self.unit)}"
         what = shlex.quote(f"{self.unit} to be ready")
         journal = f"journalctl -q -n 15 --no-pager -o cat -u {shlex.quote(self.unit)}"
-        return f"await {self.limit} {what} {shlex.quote(condition)} || {{ {journal}; exit 1; }}"
+        # One that systemd has started again and again does not come up by waiting.
+        restarts = f'"$(systemctl show -P NRestarts {shlex.quote(self.unit)})"'
+        hopeless = shlex.quote(f"[ {restarts} -gt {RESTARTS} ]")
+        return (
+            f"await {self.limit} {what} {shlex.quote(condition)} {hopeless} "
+            f"|| {{ {journal}; exit 1; }}"
+        )

@@ -1,0 +1,132 @@
+"""A deployment that is cut short at any moment: the next one finishes, and leaves no rests."""
+
+import os
+import signal
+import subprocess
+import time
+from itertools import count
+
+import pytest
+
+from fabfile import release
+from tests.lab import places
+from tests.lab.commands import cut, wait_for
+from tests.lab.lab import BIN
+
+RESTS = """
+ls -A /var/lib/crm-deployer | grep -vx -e lock -e pending || :
+ls -A /var/lib/crm-deployer/pending
+find /etc /var/lib/crm-deployer -name '*.new'
+[ ! -d /srv ] || find /srv -maxdepth 3 -name '*.new'
+"""
+number = count(1)
+
+
+def change_application():
+    """Bring about a new release."""
+    file = places.APPLICATION / "application" / "note.txt"
+    file.write_text(f"{next(number)} of {os.getpid()} at {time.time()}\n")
+    release._packed.cache_clear()
+
+
+def change(lab):
+    """Bring about work at every stage: another application, and edits by hand everywhere."""
+    change_application()
+    lab.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
+    lab.do("fw", "iptables -I FORWARD -j DROP")
+    lab.do("bbdd", "echo '# by hand' >> /etc/postgresql/15/main/conf.d/crm.conf")
+    lab.do("s2", "rm /etc/crm-deployer/crm.env")
+
+
+def finish(lab):
+    """Deploy once more, and see that all is new and nothing is left of what was cut."""
+    lab.fab("deploy", limit=120)
+    lab.assert_nothing_to_do()
+    identifier = release.identifier(lab.scenario)
+    for name in lab.apps:
+        running = lab.do(name, "readlink /proc/$(systemctl show -P MainPID crm)/cwd")
+        assert running == f"/srv/crm/releases/{identifier}\n", f"{name} runs the old release"
+    for name in ("fw", "lb", "bbdd", "nas1", *lab.apps):
+        assert lab.do(name, RESTS) == "", f"rests on {name}"
+    assert "by hand" not in lab.do("bbdd", "cat /etc/postgresql/15/main/conf.d/crm.conf")
+    lab.await_answer()
+
+
+def deploy_until(lab, line, by):
+    """Deploy until that many lines are printed, then send the signal; answer the exit code."""
+    return cut(BIN / "fab", "deploy", line=line, by=by, environment=lab.environment())
+
+
+@pytest.mark.parametrize("line", [1, 7, 13])
+def test_a_killed_deployment_is_finished_by_the_next(mended, line):
+    change(mended)
+    assert deploy_until(mended, line, signal.SIGKILL) == -signal.SIGKILL
+    finish(mended)
+
+
+def test_ctrl_c_ends_a_deployment_at_once_and_the_next_finishes_it(mended):
+    change(mended)
+    assert deploy_until(mended, 9, signal.SIGINT) > 0
+    finish(mended)
+
+
+def test_a_deployment_cut_again_and_again_is_finished_at_last(mended):
+    change(mended)
+    for line in (2, 3, 1):
+        deploy_until(mended, line, signal.SIGKILL)
+    finish(mended)
+
+
+def test_what_died_behind_a_written_file_is_made_up_for(mended):
+    # The moment between a new file and the restart, as a power cut of the machine leaves it.
+    change(mended)
+    mended.fab("deploy", limit=120)
+    mended.do("lb", ": > /var/lib/crm-deployer/pending/reload-haproxy.service")
+    mended.do("s1", ": > /var/lib/crm-deployer/pending/restart-crm.service")
+    before = mended.do("s1", "systemctl show -P MainPID crm")
+    assert sorted(mended.planned()) == [
+        ("lb", "reload haproxy.service"),
+        ("s1", "restart crm.service"),
+    ]
+    finish(mended)
+    assert mended.do("s1", "systemctl show -P MainPID crm") != before
+
+
+def test_a_run_that_was_killed_while_it_waited_for_a_machine_does_nothing_there(mended):
+    lock = "/var/lib/crm-deployer/lock"
+    mended.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
+    mended.do("lb", f"systemd-run -q --unit=holder flock {lock} tail -f /dev/null")
+    waits = "pgrep -fc '^flock -w' || :"
+    deployment = subprocess.Popen(
+        [BIN / "fab", "deploy"], stdout=subprocess.DEVNULL, env=mended.environment()
+    )
+    try:
+        wait_for("the run to wait", lambda: mended.do("lb", waits) == "1\n")
+    finally:
+        deployment.kill()
+        deployment.wait()
+        mended.do("lb", "systemctl stop holder")
+    wait_for("its rest to end", lambda: mended.do("lb", waits) == "0\n")
+    mended.do("lb", f"flock {lock} true")
+    assert mended.do("lb", "ls -A /var/lib/crm-deployer/pending") == ""
+    assert "by hand" in mended.do("lb", "cat /etc/haproxy/haproxy.cfg")
+    finish(mended)
+
+
+def test_two_deployments_at_once_do_not_disturb_each_other(mended):
+    change_application()
+    commands = [
+        subprocess.Popen(
+            [BIN / "fab", "deploy"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=mended.environment(),
+        )
+        for _ in range(2)
+    ]
+    texts = [command.communicate(timeout=120)[0] for command in commands]
+    # Either may be told that the other is at work, but none fails half-way.
+    assert 0 in [command.returncode for command in commands], "\n".join(texts)
+    assert "failed with exit code" not in "\n".join(texts)
+    finish(mended)

@@ -1,0 +1,223 @@
+"""Operations that are killed, refused, fail or meet: nothing half-done stays behind."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterable
+from contextlib import contextmanager
+
+import pytest
+
+from fabfile.scenario import inventory_file
+from tests.lab import places
+from tests.lab.commands import wait_for
+from tests.lab.lab import BIN
+from tests.lab.scaled import (
+    apps,
+    assert_file_and_process_agree,
+    restore,
+    statuses,
+    traces,
+    unnoticed,
+)
+
+# A step of add-server begins with a line that holds one of these.
+STEPS = (
+    "answers SSH",
+    "create the user crm",
+    "set auth.allow",
+    "change /etc/postgresql",
+    "reload postgresql",
+    "unpack /srv/crm/releases",
+    "start mnt-nas.mount",
+    "create /etc/crm-deployer/crm.env",
+    "start crm.service",
+    "note that release",
+    "change /etc/haproxy/haproxy.cfg",
+    "add s4",
+)
+
+
+@contextmanager
+def begun(lab, *words: str, until: Iterable[str]):
+    """Start a command, wait until it prints a line that holds one of `until`, and hand out both.
+
+    What was found is "" when the command ended before. It is killed behind the block.
+    """
+    process = subprocess.Popen(
+        [BIN / words[0], *words[1:]],
+        env=lab.environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        found = (next((step for step in until if step in line), "") for line in process.stdout)
+        yield process, next(filter(None, found), "")
+    finally:
+        kill(process)
+        process.stdout.close()
+
+
+def kill(process: subprocess.Popen) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def kill_at(lab, steps: Iterable[str]) -> str:
+    """Start add-server and kill it at one of the steps; answer at which."""
+    with begun(lab, "invoke", "add-server", "--name", "s4", until=steps) as (process, step):
+        kill(process)
+    return step
+
+
+@pytest.fixture(autouse=True)
+def three_servers(mended):
+    """Begin each test with the servers of config.py, whatever the one before has left."""
+    restore(mended)
+
+
+def seen(lab) -> str:
+    """Answer what a refused command must leave alone."""
+    inventory = inventory_file(places.NAME)
+    return (
+        lab.do("lb", "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -P MainPID haproxy")
+        + lab.do("bbdd", "sha256sum /etc/postgresql/15/main/pg_hba.conf")
+        + (inventory.read_text() if inventory.exists() else "")
+        + str(statuses(lab))
+    )
+
+
+def test_killed_at_each_step_the_next_run_goes_on(mended):
+    killed = set()
+    with unnoticed("add-server, killed at each step"):
+        while step := kill_at(mended, {*STEPS} - killed):
+            killed.add(step)
+    # Stages run side by side, and what a killed run had begun on a machine is done there.
+    print(f"killed at: {sorted(killed, key=STEPS.index)}")
+    assert len(killed) >= 6 and {"answers SSH", "start crm.service", "add s4"} <= killed
+    if apps() == ["s1", "s2", "s3"]:
+        mended.invoke("add-server", "--name", "s4", limit=120)
+    assert apps() == ["s1", "s2", "s3", "s4"] and statuses(mended)["s4"] == "UP"
+    assert_file_and_process_agree(mended)
+    mended.invoke("remove-server", "--name", "s4", limit=60)
+    assert traces(mended, "s4") == []
+
+
+@pytest.mark.parametrize("step", ["answers SSH", "set auth.allow", "start crm.service", "add s4"])
+def test_what_was_added_by_half_can_be_removed(mended, step):
+    assert kill_at(mended, [step])
+    assert traces(mended, "s4") and apps() == ["s1", "s2", "s3"]
+    mended.invoke("remove-server", "--name", "s4", limit=60)
+    assert traces(mended, "s4") == []
+    assert_file_and_process_agree(mended)
+
+
+REFUSED = {
+    "add-server --name s1": "The name s1 is in use",
+    "add-server --name bbdd": "a machine of the tier database",
+    "add-server --name S4": "not a valid host name",
+    "add-server --name s4 --lan3 10.1.3.1000": "not an IPv4 address",
+    "add-server --name s4 --lan4 192.0.2.1": "192.0.2.1 is outside lan4",
+    "add-server --name s4 --lan3 {lb}": "is taken: lb has it",
+    "add-server --name s4 --host deploy@{nobody}": "s4: {nobody}:22 cannot be reached",
+    "remove-server --name s9": "There is no app server s9",
+    "remove-server --name fw": "fw is no app server",
+    "remove-server --name s1 --limit soon": "--limit is 'soon'",
+    "scale --servers 0": "--servers is '0'",
+    "maintenance --server s9 on": "There is no app server s9",
+    "maintenance --server s1 perhaps": "it must be on or off",
+    "app.rollback --to 0123": "No server keeps a release '0123'",
+    "deploy --batch 0": "--batch is '0'",
+}
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_a_refusal_is_a_sentence_and_changes_nothing(mended, command):
+    names = {
+        "lb": mended.address("lb", "lan3"),
+        "nobody": str(mended.scenario.networks["management"].broadcast_address - 4),
+    }
+    before = seen(mended)
+    done = mended.invoke(*command.format(**names).split(), code=1)
+    assert REFUSED[command].format(**names) in done.err, done.text
+    assert "Traceback" not in done.text
+    assert seen(mended) == before
+
+
+def test_the_only_healthy_server_stays(mended):
+    try:
+        for name in ("s2", "s3"):
+            mended.do(name, "systemctl stop crm")
+        others = ("s2", "s3")
+        wait_for("two to be down", lambda: {statuses(mended)[n] for n in others} == {"DOWN"}, 15)
+        before = seen(mended)
+        for words in (["remove-server", "--name", "s1"], ["maintenance", "--server", "s1", "on"]):
+            done = mended.invoke(*words, code=1)
+            assert "No app server but s1 is healthy" in done.err and "--force" in done.err
+        assert seen(mended) == before
+    finally:
+        for name in ("s2", "s3"):
+            mended.do(name, "systemctl start crm")
+    wait_for("all servers up", lambda: {*statuses(mended).values()} == {"UP"}, 15)
+
+
+def test_a_release_that_fails_stops_at_the_canary(mended):
+    wsgi = places.APPLICATION / "wsgi.py"
+    good = wsgi.read_text()
+    current = "readlink /srv/crm/current; systemctl show -P MainPID crm"
+    before = {name: mended.do(name, current) for name in mended.apps}
+    wsgi.write_text(f"raise RuntimeError('broken on purpose')\n{good}")
+    try:
+        with unnoticed("a canary that fails"):
+            done = mended.fab("deploy", code=1, limit=180)
+    finally:
+        wsgi.write_text(good)
+    assert "RuntimeError: broken on purpose" in done.err, done.text
+    assert "s1 was put back on release" in done.err
+    after = {name: mended.do(name, current) for name in mended.apps}
+    assert after["s2"] == before["s2"] and after["s3"] == before["s3"]
+    assert after["s1"].split()[0] == before["s1"].split()[0]
+    assert statuses(mended)["s1"] == "UP"
+    # It was told to go on with the old release, so there is nothing to mend.
+    assert mended.planned() == []
+
+
+def test_a_second_operation_is_refused_and_a_killed_one_holds_nobody_up(mended):
+    with begun(mended, "fab", "app.restart", until=["restart crm"]) as (process, _):
+        done = mended.fab("deploy", code=1)
+        holder = re.search(
+            r"is being changed \((\S+@\S+: app\.restart), since (\S+ \S+)\)", done.err
+        )
+        assert holder and "Nothing was changed" in done.err, done.text
+        kill(process)
+        # It was drained when its deployer died: deploy gives it clients again.
+        done = mended.fab("deploy", limit=120)
+    assert {*statuses(mended).values()} == {"UP"}, done.text
+    assert_file_and_process_agree(mended)
+
+
+def test_the_second_can_wait_for_the_first(mended):
+    with begun(mended, "fab", "app.restart", "--batch", "2", until=["drain s1"]) as (process, _):
+        done = mended.fab("deploy", "--wait", limit=120)
+        assert "waiting" in done.out and "0 changes" in done.out
+        assert process.wait(10) == 0
+
+
+def test_old_releases_go_but_never_the_one_that_runs(mended):
+    runs = mended.do("s1", "basename $(readlink /srv/crm/current)").strip()
+    fakes = [f"release{number}" for number in range(1, 8)]
+    script = "cd /srv/crm\n" + "\n".join(
+        f"mkdir releases/{name}; echo 2001-01-0{number}T00:00:00Z {name} >>history"
+        for number, name in enumerate(fakes, 1)
+    )
+    mended.do("s1", script)
+    mended.fab("deploy")
+    left = mended.do("s1", "ls /srv/crm/releases").split()
+    assert runs in left and len(left) == 5, left
+    assert sorted(set(left) - {runs}) == fakes[-4:]
+    mended.do("s1", "cd /srv/crm && sed -i /release/d history && rm -r releases/release*")
+    assert (places.APPLICATION / "wsgi.py").is_file()

@@ -1,0 +1,108 @@
+"""Which servers may be added and removed, and which release is gone back to."""
+
+import pytest
+from invoke.exceptions import Exit
+
+from fabfile import pipeline, releases, scaling
+from fabfile.inventory import Inventory
+from fabfile.releases import Held
+from fabfile.scenario import ROOT, Pinned, Scenario, load
+
+LAN = {"lan3": "10.1.3.14", "lan4": "10.1.4.14"}
+
+
+@pytest.fixture
+def scenario(tmp_path, monkeypatch) -> Scenario:
+    monkeypatch.setattr(Scenario, "state", tmp_path)
+    monkeypatch.setattr(scaling, "_lab_machines", lambda known: set())
+    return load(ROOT / "config.py", Inventory())
+
+
+def refusal(function, *arguments) -> str:
+    with pytest.raises(Exit) as caught:
+        function(*arguments)
+    assert caught.value.code == 1
+    return str(caught.value)
+
+
+def with_s4(scenario: Scenario, host: str = "", **given: str) -> Scenario:
+    return scaling._with(scenario, ["s4"], host, given)
+
+
+def test_a_machine_of_the_lab_gets_a_management_address_too(scenario) -> None:
+    assert with_s4(scenario).inventory.added == {
+        "s4": {"tier": "app", **LAN, "management": "10.250.0.14"}
+    }
+
+
+def test_a_machine_elsewhere_gets_none(scenario) -> None:
+    grown = with_s4(scenario, "root@198.51.100.7:2222")
+    assert grown.inventory.added["s4"] == {"tier": "app", **LAN, "ssh": "root@198.51.100.7:2222"}
+    login = grown.machine("s4").login
+    assert (login.host, login.user, login.port) == ("198.51.100.7", "root", 2222)
+
+
+def test_without_a_lab_a_host_must_be_named(scenario, monkeypatch) -> None:
+    monkeypatch.setattr(scaling, "_lab_machines", lambda known: None)
+    assert "--host user@address" in refusal(with_s4, scenario)
+
+
+def test_a_server_of_config_py_comes_back_as_it_stands_there(scenario) -> None:
+    without = scaling._without(scenario, ["s2"])
+    again = scaling._with(without, ["s2"], "", {})
+    assert again.inventory == Inventory() and again.machine("s2") == scenario.machine("s2")
+    given = {"lan3": "10.1.3.99"}
+    assert "stands in config.py" in refusal(scaling._with, without, ["s2"], "", given)
+
+
+def test_the_address_of_a_removed_server_is_not_given_away(scenario) -> None:
+    without = scaling._without(scenario, ["s2"])
+    words = refusal(scaling._with, without, ["s4"], "", {"lan3": "10.1.3.12"})
+    assert "s2 has it" in words
+
+
+def test_the_last_app_server_stays(scenario) -> None:
+    assert "would leave no app server" in refusal(scaling._without, scenario, ["s1", "s2", "s3"])
+
+
+def test_several_are_added_at_once(scenario) -> None:
+    grown = scaling._with(scenario, [f"s{number}" for number in range(4, 51)], "", {})
+    assert len(grown.tier("app")) == 50
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "six", "", "1.5", "99999"])
+def test_a_number_that_is_none_is_refused(text) -> None:
+    assert "--servers" in refusal(scaling.number, "--servers", text, 1)
+
+
+def test_growing_changes_new_servers_and_who_must_know_them(scenario) -> None:
+    grown = with_s4(scenario)
+    pinned = Scenario(**{**vars(grown), "pinned": Pinned("abc", "s2")})
+    stages = {stage.name: stage.machines for stage in pipeline.growing(pinned, ["s4"])}
+    assert stages["serve"] == stages["ship"] == ("s4",)
+    assert {"build", "migrate", "firewall"}.isdisjoint(stages)
+    assert {"database", "volume", "balancer"} <= stages.keys()
+
+
+def test_shrinking_has_the_balancer_let_go_first(scenario) -> None:
+    after = {stage.name: stage.after for stage in pipeline.shrinking(scenario)}
+    assert after["database"] == after["volume"] == ("balancer",)
+
+
+def held(current: str, *history: str, kept: str = "abc") -> Held:
+    moments = tuple((f"2026-01-0{day}", name) for day, name in enumerate(history, 1))
+    return Held(current, frozenset(kept), moments)
+
+
+def test_going_back_is_to_the_release_that_ran_before() -> None:
+    assert releases._chosen({"s1": held("c", "a", "b", "c")}, "") == "b"
+    assert releases._chosen({"s1": held("b", "a", "b", "c", "b")}, "") == "c"
+    assert releases._chosen({"s1": held("c", "a", "b", "c")}, "a") == "a"
+
+
+def test_a_release_that_no_server_keeps_is_no_way_back() -> None:
+    assert releases._chosen({"s1": held("c", "a", "b", "c", kept="ac")}, "") == "a"
+    assert "there are c, a" in refusal(
+        releases._chosen, {"s1": held("c", "a", "b", "c", kept="ac")}, "b"
+    )
+    assert "none to go back to" in refusal(releases._chosen, {"s1": held("c", "c")}, "")
