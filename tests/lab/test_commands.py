@@ -175,7 +175,7 @@ def test_a_second_lab_up_does_nothing(lab):
 
 def test_status_tells_what_runs_where(lab):
     text = lab.invoke("status").out
-    for words in ("fw", "haproxy", "glusterd", "postgresql", "s3 is UP", "volume nas"):
+    for words in ("fw", "haproxy", "glusterd", "postgresql", "s3: UP", "volume nas"):
         assert words in text, words
 
 

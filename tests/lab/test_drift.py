@@ -115,4 +115,5 @@ def test_a_configuration_that_its_program_refuses_replaces_nothing(mended, tmp_p
     assert after == before
     assert mended.do("lb", "find /etc/haproxy -name '*.new'") == ""
     # The mark for a reload that did not come about costs one reload with the right configuration.
-    assert mended.fab("deploy").out.count("lb ") <= 1
+    assert mended.planned() in ([], [("lb", "reload haproxy.service")])
+    mended.fab("deploy")

@@ -101,7 +101,7 @@ def test_deploy_brings_the_machines_to_that_state(mended, person, place):
 def test_status_works_there(person):
     text = person("status").out
     assert "haproxy" in text
-    assert "s3 is UP" in text
+    assert "s3: UP" in text
 
 
 def test_what_deploy_writes_there_is_the_users_own(place):

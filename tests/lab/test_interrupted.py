@@ -14,7 +14,7 @@ from tests.lab.commands import cut, wait_for
 from tests.lab.lab import BIN
 
 RESTS = """
-ls -A /var/lib/crm-deployer | grep -vx -e lock -e pending || :
+ls -A /var/lib/crm-deployer | grep -vx -e lock -e operation -e pending -e previous || :
 ls -A /var/lib/crm-deployer/pending
 find /etc /var/lib/crm-deployer -name '*.new'
 [ ! -d /srv ] || find /srv -maxdepth 3 -name '*.new'
@@ -26,7 +26,7 @@ def change_application():
     """Bring about a new release."""
     file = places.APPLICATION / "application" / "note.txt"
     file.write_text(f"{next(number)} of {os.getpid()} at {time.time()}\n")
-    release._packed.cache_clear()
+    release._made.clear()
 
 
 def change(lab):
