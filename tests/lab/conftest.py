@@ -36,7 +36,7 @@ ORDER = (
     "reboots",
     "leftovers",
     "bare",
-    # Behind the comparison of bare machines with prepared ones: these install packages of their own.
+    # Behind the comparison of bare with prepared machines: these install packages of their own.
     "node_sample",
     "crm_2017",
 )
