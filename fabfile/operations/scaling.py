@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
-import requests
 from invoke.exceptions import Exit
 
 from fabfile import haproxy, pipeline, servers
@@ -275,6 +274,9 @@ def _in_lab(action: str, wanted: Scenario, names: Sequence[str]) -> None:
 
 def _spread(wanted: Scenario) -> str:
     """Ask through the balancer until each server has answered, and tell how often each did."""
+    # Here, since its import takes longer than all of ours together, and every task reads this file.
+    import requests
+
     expected = {machine.name for machine in wanted.serving}
     served: Counter[str] = Counter()
     with requests.Session() as browser:
