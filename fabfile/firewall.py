@@ -12,7 +12,7 @@ SCRIPT = "/etc/fw/fw.fw"
 SYSCTL = "/etc/sysctl.d/60-crm-fw.conf"
 UNIT = "/etc/systemd/system/fw.service"
 # New rules undo themselves after this long, unless a new connection has come in by then.
-TRIAL_SECONDS = 30
+TRIAL_SECONDS = 20
 _LOCKED_OUT = (
     f"these rules let no new connection in for {TRIAL_SECONDS} s, so those from before are back; "
     "are the interfaces and the SSH port of the firewall right in config.py?"

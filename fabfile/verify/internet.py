@@ -9,7 +9,7 @@ import requests
 from fabfile.verify.check import Check, Site, judged
 from fabfile.waiting import wait_until
 
-POLL_SECONDS = 30
+POLL_SECONDS = 15
 ROUNDS = 10
 
 

@@ -18,7 +18,7 @@ def locking_out(lab, tmp_path):
 def test_rules_that_let_no_new_connection_in_are_taken_back(lab, locking_out):
     script = lab.do("fw", "cat /etc/fw/fw.fw")
     done = lab.fab("firewall.deploy", config=locking_out, code=1, limit=150)
-    assert "these rules let no new connection in for 30 s" in done.text
+    assert "these rules let no new connection in for 20 s" in done.text
     assert "are the interfaces and the SSH port of the firewall right in config.py?" in done.text
     assert "stages not started: forward" in done.text
     # We are in again, and what comes at the next boot is what was there before.
