@@ -33,6 +33,13 @@ class Change:
     seconds: float = 120
 
 
+class Refused(Exception):
+    """Why nothing may be changed on a machine that looks as it does: one sentence, with the remedy.
+
+    What a resource raises while it plans, before anything is changed anywhere.
+    """
+
+
 class Resource(Protocol):
     """Something a machine must have. Pure: it prints shell and compares text."""
 
@@ -44,7 +51,10 @@ class Resource(Protocol):
         """Answer the shell that prints the resource's facts; it changes nothing."""
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
-        """Compare the facts with what is desired; `changed` holds the keys changed before it."""
+        """Compare the facts with what is desired; `changed` holds the keys changed before it.
+
+        Raises Refused when it must not be brought about.
+        """
 
 
 def unified(path: str, before: str, after: str, note: str = "") -> str:

@@ -16,7 +16,7 @@ from threading import Event, Thread
 from typing import Protocol
 
 from fabfile.engine import script
-from fabfile.engine.change import Change, Resource
+from fabfile.engine.change import Change, Refused, Resource
 from fabfile.engine.remote import MachineError, Remote
 
 # What `on_step` gets besides the summaries of changes: how a machine's stage ended, and the name
@@ -142,13 +142,20 @@ def make_plan(
 
     facts = everywhere([remotes[name] for name in wanted], look)
     plan: dict[str, dict[str, list[Change]]] = {}
+    refused: list[MachineError] = []
     for machine, resources in wanted.items():
         changed: set[str] = set()
         for (stage, resource), fact in zip(resources, facts[machine], strict=True):
-            change = resource.plan(fact, changed)
+            try:
+                change = resource.plan(fact, changed)
+            except Refused as refusal:
+                refused.append(MachineError(machine, str(refusal)))
+                continue
             if change:
                 changed.add(change.key)
                 plan.setdefault(stage, {}).setdefault(machine, []).append(change)
+    if refused:
+        raise MachineErrors(refused)
     return plan
 
 

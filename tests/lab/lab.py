@@ -54,7 +54,7 @@ class Lab:
         self.scenario: Scenario = load(places.CONFIG)
         for machine in self.scenario.machines:
             # The tests break machines on purpose: be sure that they are ours.
-            assert not machine.login or machine.login.host.startswith("10.251.91."), machine
+            assert not machine.login or machine.login.host.startswith(places.MANAGEMENT), machine
         self.ssh_config = directory / "config"
         text = SSH_CONFIG.format(
             key=places.STATE / "id_ed25519",

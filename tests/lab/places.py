@@ -5,6 +5,7 @@ name elsewhere: every machine of the tests is a container in MANAGEMENT.
 """
 
 import importlib.util
+import os
 import pprint
 import shutil
 from ipaddress import IPv4Address, IPv4Network
@@ -16,9 +17,12 @@ STATE = ROOT / ".state" / NAME
 CONFIG = STATE / "config.py"
 # A copy, so that a test can change the application.
 APPLICATION = STATE / "application"
-PREFIX = "t91-"
-WHOLE = "10.91.0.0/16"
-MANAGEMENT = "10.251.91.0"
+# With another number, a second clone tests beside the first on one computer.
+NUMBER = int(os.environ.get("CRM_TEST_LAB") or 91)
+PREFIX = f"t{NUMBER}-"
+LANS = f"10.{NUMBER}."
+WHOLE = f"{LANS}0.0/16"
+MANAGEMENT = f"10.251.{NUMBER}."
 
 
 def write_scenario() -> dict:
@@ -56,7 +60,7 @@ def relocated(entries: dict) -> dict:
     """Answer the entries with each network in the ranges of the tests, and all machines there."""
     old = {name: IPv4Network(text) for name, text in entries["NETWORKS"].items()}
     new = {
-        name: IPv4Network(f"{MANAGEMENT if name == 'management' else f'10.91.{number}.0'}/24")
+        name: IPv4Network(f"{MANAGEMENT if name == 'management' else f'{LANS}{number}.'}0/24")
         for number, name in enumerate(old, 1)
     }
 
@@ -86,7 +90,8 @@ def relocated(entries: dict) -> dict:
         },
         "LAB": {
             **entries["LAB"],
-            "directory": entries["LAB"]["directory"] + "-tests",
+            "directory": entries["LAB"]["directory"]
+            + ("-tests" if NUMBER == 91 else f"-tests-{NUMBER}"),
             "bridge_prefix": PREFIX,
         },
     }

@@ -14,14 +14,14 @@ from tests.lab.lab import BIN, bridges, rules
 MISTAKES = {
     "address used twice": (
         lambda e: e["MACHINES"]["s2"].update(lan3=e["MACHINES"]["s1"]["lan3"]),
-        "MACHINES['s2']['lan3'] is 10.91.3.11, which s1 has already",
+        f"MACHINES['s2']['lan3'] is {places.LANS}3.11, which s1 has already",
     ),
     "address outside its network": (
         lambda e: e["MACHINES"]["s1"].update(lan3="10.9.3.11"),
-        "MACHINES['s1']['lan3'] is 10.9.3.11, outside its network 10.91.3.0/24",
+        f"MACHINES['s1']['lan3'] is 10.9.3.11, outside its network {places.LANS}3.0/24",
     ),
     "unknown network": (
-        lambda e: e["MACHINES"]["s1"].update(lan9="10.91.9.1"),
+        lambda e: e["MACHINES"]["s1"].update(lan9=f"{places.LANS}9.1"),
         "MACHINES['s1']['lan9'] is neither a known key nor a network",
     ),
     "unknown tier": (
@@ -45,7 +45,7 @@ MISTAKES = {
         "STORAGE['replicas'] is 4, it must be an odd number",
     ),
     "invalid host name": (
-        lambda e: e["MACHINES"].update({"web_1": {"tier": "client", "lan1": "10.91.1.99"}}),
+        lambda e: e["MACHINES"].update({"web_1": {"tier": "client", "lan1": f"{places.LANS}1.99"}}),
         "MACHINES['web_1'] is not a valid host name",
     ),
     "port out of range": (
@@ -180,33 +180,35 @@ def test_status_tells_what_runs_where(lab):
 
 
 def test_up_refuses_what_this_computer_lacks_before_anything_starts(lab, tmp_path):
+    number = places.NUMBER + 100
     entries = lab.entries
     entries["LAB"].update(
-        directory=str(tmp_path / "lab"), bridge_prefix="r92-", disk_mb=10**9, memory_mb=10**9
+        directory=str(tmp_path / "lab"), bridge_prefix=f"r{number}-", disk_mb=10**9, memory_mb=10**9
     )
     config = tmp_path / "config.py"
-    config.write_text(places.write(entries, config).read_text().replace("10.91.", "10.92."))
-    config.write_text(config.read_text().replace("10.251.91.", "10.251.92."))
-    taken = ("r92-lan2", "other92")
+    text = places.write(entries, config).read_text()
+    text = text.replace(places.LANS, f"10.{number}.")
+    config.write_text(text.replace(places.MANAGEMENT, f"10.251.{number}."))
+    taken = (f"r{number}-lan2", f"other{number}")
     for name in taken:  # left by a killed run
         as_root("ip", "link", "delete", name, code=None)
     try:
         for name in taken:
             as_root("ip", "link", "add", name, "type", "bridge")
-        as_root("ip", "address", "add", "10.92.3.7/24", "dev", "other92")
-        as_root("ip", "link", "set", "other92", "up")
+        as_root("ip", "address", "add", f"10.{number}.3.7/24", "dev", taken[1])
+        as_root("ip", "link", "set", taken[1], "up")
         done = lab.invoke("lab.up", code=1, config=config)
-        assert "r92-lan1" not in run("ip", "-brief", "link").out
+        assert f"r{number}-lan1" not in run("ip", "-brief", "link").out
     finally:
         for name in taken:
             as_root("ip", "link", "delete", name, code=None)
     for sentence in (
         r"MiB are free at .*, the lab needs 1000000000",
         r"MiB of memory are available, 11 machines need 1000000000",
-        r"The network interface r92-lan2 exists already and is not this lab's",
-        r"NETWORKS\['lan3'\] 10\.92\.3\.0/24 is in use on this computer: .* on other92",
+        rf"The network interface {taken[0]} exists already and is not this lab's",
+        rf"NETWORKS\['lan3'\] 10\.{number}\.3\.0/24 is in use on this computer: .* on {taken[1]}",
     ):
         assert re.search(sentence, done.text), done.text
-    assert "r92-" not in as_root("iptables-save").out
+    assert f"r{number}-" not in as_root("iptables-save").out
     assert not list((tmp_path / "lab").glob("machines/*"))
     assert bridges() and rules(), "the lab itself is untouched"

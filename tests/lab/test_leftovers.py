@@ -34,7 +34,7 @@ def assert_nothing_left(lab):
     """Nothing of the lab is on this computer but its images."""
     assert bridges() == []
     assert rules() == []
-    assert "10.91." not in run("ip", "-4", "address").out + run("ip", "route").out
+    assert places.LANS not in run("ip", "-4", "address").out + run("ip", "route").out
     assert processes(lab) == []
     mounts = Path("/proc/mounts").read_text()
     assert str(lab.scenario.lab.directory) + "/" not in mounts

@@ -22,7 +22,7 @@ def spoiled(mended, keys, tmp_path):
     """Give a scenario in which nobody lets us in on six machines, each for another reason."""
     entries = mended.entries
     machines = entries["MACHINES"]
-    machines["s1"]["management"] = "10.251.91.250"  # no machine is there
+    machines["s1"]["management"] = f"{places.MANAGEMENT}250"  # no machine is there
     machines["s2"]["key"] = str(keys)
     machines["s3"]["ssh"] = f"powerless@{mended.address('s3', 'management')}:22"
     machines["bbdd"]["ssh"] = f"deploy@{mended.address('bbdd', 'management')}:2222"
@@ -48,7 +48,7 @@ def spoiled(mended, keys, tmp_path):
 
 
 SENTENCES = {
-    "s1": "10.251.91.250:22",
+    "s1": f"{places.MANAGEMENT}250:22",
     "s2": "refuses the user deploy with",
     "s3": "powerless may not become root by 'sudo -n'",
     "bbdd": ":2222 cannot be reached",

@@ -3,9 +3,11 @@
 import threading
 from contextlib import contextmanager
 
+import pytest
+
 from fabfile.engine import converge
-from fabfile.engine.change import Change
-from fabfile.engine.converge import Stage, execute
+from fabfile.engine.change import Change, Refused
+from fabfile.engine.converge import MachineErrors, Stage, execute, make_plan
 from fabfile.engine.remote import MachineError, Remote
 
 
@@ -117,3 +119,27 @@ def test_when_the_first_of_a_rollout_fails_no_other_is_touched(monkeypatch) -> N
     report, ran = rollout(monkeypatch, fail=("m1",))
     assert ran == ["before m1", "change m1"]
     assert report.failed == ["serve"]
+
+
+class Refusing:
+    """A resource that must not be brought about."""
+
+    key = "refusing"
+
+    def probe(self):
+        return ":"
+
+    def plan(self, facts, changed):
+        raise Refused("it holds something that would be lost")
+
+
+def test_what_is_refused_on_any_machine_is_said_of_all_before_a_change(monkeypatch) -> None:
+    monkeypatch.setattr(Remote, "connect", lambda self: None)
+    monkeypatch.setattr(converge.script, "probe", lambda remote, resources: [""] * len(resources))
+    stages = [Stage("a", ("m1", "m2"), lambda _: [Refusing()])]
+    with pytest.raises(MachineErrors) as errors:
+        make_plan(stages, {name: Remote(name, None) for name in ("m1", "m2")})
+    assert [str(error) for error in errors.value.errors] == [
+        "m1: it holds something that would be lost",
+        "m2: it holds something that would be lost",
+    ]

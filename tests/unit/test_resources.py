@@ -9,7 +9,18 @@ import tarfile
 
 import pytest
 
-from fabfile.engine.resources import Directory, File, Link, Packages, Run, Service, Unpacked, User
+from fabfile.engine.change import Refused
+from fabfile.engine.resources import (
+    Directory,
+    File,
+    Link,
+    Packages,
+    Port,
+    Run,
+    Service,
+    Unpacked,
+    User,
+)
 from fabfile.engine.resources.pending import mark
 
 NOTHING = frozenset()
@@ -243,3 +254,17 @@ def test_an_archive_is_unpacked_complete_or_not_at_all(machine, tmp_path):
     damaged = Unpacked(str(tmp_path / "other"), lambda: packed(a=b"1")[:-9])
     assert machine.apply(machine.plan(damaged)).returncode != 0
     assert [entry.name for entry in tmp_path.iterdir() if "other" in entry.name] == []
+
+
+def test_a_port_is_for_its_own_units_only():
+    port = Port(3000, ("crm.service",), remedy=", or choose another port")
+    assert port.plan("", set()) is None
+    assert port.plan("812 crm.service gunicorn\n815 crm.service gunicorn\n", set()) is None
+    with pytest.raises(Refused) as refusal:
+        port.plan("812 crm.service gunicorn\n9 grafana.service grafana server\n", set())
+    assert str(refusal.value) == (
+        "port 3000 is taken by grafana server (process 9 of grafana.service); "
+        "stop that, or choose another port"
+    )
+    with pytest.raises(Refused, match=r"python3 \(process 9\)"):
+        port.plan("9 - python3\n", set())

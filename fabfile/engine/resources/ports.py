@@ -1,0 +1,48 @@
+"""TCP ports that a service of ours listens on."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from fabfile.engine.change import Change, Refused
+
+
+@dataclass(frozen=True)
+class Port:
+    """A TCP port on which nobody but these systemd units may listen; it changes nothing.
+
+    `remedy` ends the sentence that names the stranger, as "or choose another port in ...".
+    """
+
+    number: int
+    units: tuple[str, ...]
+    remedy: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+        return f"port {self.number}"
+
+    def probe(self) -> str:
+        """Print number, unit and name of each process that listens on the port."""
+        return (
+            f"ss -Hltnp 'sport = :{self.number}' | grep -o 'pid=[0-9]*' | sort -u |\n"
+            "while IFS== read -r _ pid; do\n"
+            # systemd(1): the last part of the control group's path is the unit.
+            "  unit=$(sed -n '/^0::\\|name=systemd:/s,.*/,,p' \"/proc/$pid/cgroup\" | head -n 1)\n"
+            '  echo "$pid ${unit:--} $(cat "/proc/$pid/comm")"\n'
+            "done"
+        )
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Change nothing; raises Refused when a stranger listens on the port."""
+        for line in facts.splitlines():
+            pid, unit, name = (*line.split(" ", 2), "", "")[:3]
+            if pid and unit not in self.units:
+                of = f" of {unit}" if unit.endswith((".service", ".socket", ".scope")) else ""
+                raise Refused(
+                    f"port {self.number} is taken by {name} (process {pid}{of}); "
+                    f"stop that{self.remedy}"
+                )
+        return None
