@@ -47,10 +47,7 @@ def lock(
     When someone has it, raises Busy; or, with `on_busy`, calls that with who it is, and waits.
     Raises MachineError when the machine cannot be asked.
     """
-    try:
-        channel = remote.start(HOLD.replace("WAIT", "" if on_busy else "exit 75;"))
-    except (OSError, EOFError, paramiko.SSHException) as error:
-        raise MachineError(remote.name, f"it could not be asked for its lock ({error})") from error
+    channel = remote.start(HOLD.replace("WAIT", "" if on_busy else "exit 75;"))
     ended = threading.Event()
     try:
         channel.sendall(f"{who}: {what}".replace("\n", " ").encode() + b"\n")

@@ -7,18 +7,28 @@ no size limit applies. Every failure is a `MachineError`: one sentence with the 
 from __future__ import annotations
 
 import shlex
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import paramiko
 from fabric import Connection
 
-CONNECT_SECONDS = 10
+from fabfile.engine.connecting import (
+    CONNECT_SECONDS,
+    LoginLike,
+    NotConnected,
+    close_connection,
+    open_connection,
+)
+
 # Announces that sudo has let us in: what comes before it is the login shell's or sudo's own.
 READY = "@@root"
+# What programs say is compared with English, whatever the machine speaks to its people. C.UTF-8 is
+# part of Debian's libc-bin. LANGUAGE goes before all other variables (gettext manual, 2.3.3).
+LOCALE = "unset LANGUAGE; export LC_ALL=C.UTF-8"
+# What paramiko raises when a connection breaks; AttributeError when another thread has closed it.
+BROKEN = (OSError, EOFError, AttributeError, paramiko.SSHException)
 
 
 class MachineError(Exception):
@@ -44,7 +54,7 @@ class Remote:
     `login` needs the attributes host, user, port, key and known_hosts; None is ssh's own choice.
     """
 
-    def __init__(self, name: str, login: object) -> None:
+    def __init__(self, name: str, login: LoginLike) -> None:
         self.name = name
         self.login = login
         self.round_trips = 0
@@ -53,20 +63,16 @@ class Remote:
     def connect(self) -> None:
         """Open the connection if it is not; raises MachineError when that fails."""
         if self._connection is None:
-            connection = self._prepared()
             try:
-                connection.open()
-            except Exception as error:
-                connection.close()
-                raise MachineError(self.name, self._refusal(error, connection)) from error
-            connection.transport.set_keepalive(15)
-            self._connection = connection
+                self._connection = open_connection(self.login)
+            except NotConnected as error:
+                raise MachineError(self.name, str(error)) from error
 
     def close(self) -> None:
         """Close the connection; a script that runs on it sees its output end."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            close_connection(connection)
 
     def run(
         self,
@@ -100,11 +106,8 @@ class Remote:
             text = self._read(channel, seconds, on_line)
             said = channel.makefile_stderr().read().decode(errors="replace")
             return self._checked(channel.recv_exit_status(), text, said)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            reason = str(error) or type(error).__name__
-            raise MachineError(
-                self.name, f"the connection broke ({reason}); run it again"
-            ) from error
+        except BROKEN as error:
+            raise self._broken(error) from error
 
     def follow(self, command: str, on_line: Callable[[str], None]) -> None:
         """Run a shell command as root and call `on_line` with each line, until it ends.
@@ -120,23 +123,30 @@ class Remote:
                 ready = ready or line == READY + "\n"
             said = channel.makefile_stderr().read().decode(errors="replace")
             self._checked(channel.recv_exit_status(), f"{READY}\n" if ready else "", said)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise MachineError(self.name, f"the connection broke ({error})") from error
+        except BROKEN as error:
+            raise self._broken(error) from error
 
     def start(self, command: str) -> paramiko.Channel:
         """Start a shell command as root and answer its channel; its output begins with READY.
 
-        Raises MachineError when there is no connection, what paramiko raises when it breaks.
+        Raises MachineError when there is no connection, or it breaks.
         """
         self.connect()
         self.round_trips += 1
         # What sudo itself says, such as a host name it cannot resolve, is no output of the command.
-        root = shlex.quote(f"exec 2>&1; echo {READY}; {command}")
-        channel = self._connection.transport.open_session(timeout=CONNECT_SECONDS)
-        channel.exec_command(
-            f'if [ "$(id -u)" = 0 ]; then sh -c {root}; else sudo -n sh -c {root}; fi'
-        )
+        root = shlex.quote(f"exec 2>&1; echo {READY}; {LOCALE}; {command}")
+        try:
+            channel = self._connection.transport.open_session(timeout=CONNECT_SECONDS)
+            channel.exec_command(
+                f'if [ "$(id -u)" = 0 ]; then sh -c {root}; else sudo -n sh -c {root}; fi'
+            )
+        except BROKEN as error:
+            raise self._broken(error) from error
         return channel
+
+    def _broken(self, error: Exception) -> MachineError:
+        reason = str(error) or type(error).__name__
+        return MachineError(self.name, f"the connection broke ({reason}); run it again")
 
     def _read(self, channel: paramiko.Channel, seconds: float, on_line: Callable | None) -> str:
         deadline = time.monotonic() + seconds
@@ -172,67 +182,3 @@ class Remote:
             f"{user} may not become root by 'sudo -n' ({reason[0]}); there, put the line "
             f"'{user} ALL=(ALL) NOPASSWD: ALL' into /etc/sudoers.d/{user}",
         )
-
-    def _prepared(self) -> Connection:
-        login = self.login
-        if login.key and not login.key.is_file():
-            raise MachineError(
-                self.name, f"the SSH key {login.key} does not exist; see LOGIN['key']"
-            )
-        keys = {"key_filename": str(login.key), "allow_agent": False, "look_for_keys": False}
-        connection = Connection(
-            login.host,
-            user=login.user,
-            port=login.port,
-            connect_timeout=CONNECT_SECONDS,
-            connect_kwargs=keys if login.key else {},
-        )
-        # Fabric accepts any host key; we accept the known ones.
-        connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        for path in self._known_hosts(connection):
-            if path.is_file():
-                connection.client.load_host_keys(str(path))
-        return connection
-
-    def _known_hosts(self, connection: Connection) -> list[Path]:
-        if self.login.known_hosts:
-            return [self.login.known_hosts]
-        named = connection.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts")
-        return [*map(Path.expanduser, map(Path, named.split())), Path("/etc/ssh/ssh_known_hosts")]
-
-    def _refusal(self, error: Exception, connection: Connection) -> str:
-        """Answer why a connection could not be opened, and what to do, as one sentence."""
-        host, port, user = connection.host, connection.port, connection.user
-        known = self._known_hosts(connection)[0]
-        where = f"{host}:{port}"
-        if isinstance(error, paramiko.BadHostKeyException):
-            return (
-                f"{where} shows another host key than the one in {known}: it was installed anew, "
-                f"or someone is in between; when you know which, 'ssh-keygen -R {host} -f {known}'"
-            )
-        if isinstance(error, paramiko.SSHException) and "not found in known_hosts" in str(error):
-            return (
-                f"the host key of {where} is not known; compare it with the machine's own, then "
-                f"'ssh-keyscan -p {port} {host} >> {known}'"
-            )
-        if isinstance(error, paramiko.AuthenticationException):
-            key = self.login.key or "the keys of ~/.ssh and its agent"
-            return (
-                f"{where} refuses the user {user} with {key}; put the public key into "
-                f"~{user}/.ssh/authorized_keys there"
-            )
-        if isinstance(error, paramiko.SSHException) and "authentication methods" in str(error):
-            return (
-                f"there is no key to log in with as {user} at {where}; make one with ssh-keygen, "
-                "or name one in LOGIN['key'] or ~/.ssh/config"
-            )
-        if isinstance(error, socket.gaierror):
-            return f"the name {host} has no address; mend its 'ssh' entry in config.py"
-        if isinstance(error, TimeoutError):
-            return f"no answer from {where} within {CONNECT_SECONDS} s; is it running, and there?"
-        if isinstance(error, paramiko.SSHException) and "No existing session" in str(error):
-            return f"{where} lets us in, but no SSH server speaks there; does the machine hang?"
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            return f"{where} cannot be reached ({reason}); is it running, with sshd?"
-        return f"no SSH with {where}: {str(error) or type(error).__name__}; try 'ssh {user}@{host}'"

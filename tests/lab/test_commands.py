@@ -129,6 +129,7 @@ def test_a_good_scenario_does_contact_its_machines(lab, visitors, tmp_path):
     done = lab.fab("plan", code=1, config=config)
     assert len(came) >= 9
     assert "Nothing was changed" in done.text
+    assert "Traceback" not in done.text, done.text
 
 
 def test_all_mistakes_are_told_at_once_by_every_task(lab, tmp_path):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.lab import places
-from tests.lab.commands import run
+from tests.lab.commands import as_root, run
 from tests.lab.lab import BIN
 
 
@@ -118,3 +118,52 @@ def test_the_persons_own_ssh_config_is_honoured(mended, tmp_path):
     (ssh / "config").write_text(aliases)
     refused = run(BIN / "fab", "plan", environment=environment, code=1)
     assert refused.text.count("there is no key to log in with") == 9, refused.text
+
+
+@pytest.fixture
+def through_s1(mended, tmp_path):
+    """Give a function that plans s2 through the jump host s1; `known` are hosts to pin."""
+    entries = mended.entries
+    inner, jump = mended.address("s2", "lan4"), mended.address("s1", "management")
+    entries["MACHINES"]["s2"]["ssh"] = f"deploy@{inner}:22"
+    known_hosts = tmp_path / "known_hosts"
+    entries["LOGIN"]["known_hosts"] = str(known_hosts)
+    config = places.write(entries, tmp_path / "config.py")
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    (tmp_path / ".ssh" / "config").write_text(f"Host {inner}\n  ProxyJump deploy@{jump}:22\n")
+    environment = mended.environment(config, HOME=str(tmp_path))
+    environment.pop("SSH_AUTH_SOCK", None)
+    pinned = (places.STATE / "known_hosts").read_text()
+    there = mended.address("s2", "management")
+
+    def plan(*, jump_is_known, code):
+        text = pinned + pinned.replace(f"{there} ", f"{inner} ")
+        lines = [
+            line for line in text.splitlines() if jump_is_known or not line.startswith(f"{jump} ")
+        ]
+        known_hosts.write_text("\n".join(lines) + "\n")
+        return run(BIN / "fab", "app.plan", environment=environment, code=code), jump, inner
+
+    return plan
+
+
+def test_a_known_jump_host_gets_our_key_and_is_gone_through(through_s1):
+    done, *_ = through_s1(jump_is_known=True, code=0)
+    assert "0 changes" in done.out
+
+
+def test_an_unknown_jump_host_is_refused_as_any_other_and_named(through_s1):
+    done, jump, _ = through_s1(jump_is_known=False, code=1)
+    said = f"s2: the jump host {jump}: the host key of {jump}:22 is not known; compare it with"
+    assert said in done.text, done.text
+    assert "Traceback" not in done.text
+
+
+def test_a_machine_that_its_jump_host_cannot_reach_is_a_sentence(mended, through_s1):
+    inside = ("lxc-attach", "-P", mended.scenario.lab.directory / "machines", "-n", "s2", "--")
+    as_root(*inside, "systemctl", "stop", "ssh")
+    try:
+        done, _, inner = through_s1(jump_is_known=True, code=1)
+    finally:
+        as_root(*inside, "systemctl", "start", "ssh")
+    assert f"s2: its jump host cannot reach {inner}:22" in done.text, done.text
