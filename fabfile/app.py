@@ -73,7 +73,7 @@ def built(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the other app servers hold: what the first has built, or another has already."""
-    builder = scenario.tier("app")[0]
+    builder = scenario.builder
     if scenario.pinned:
         builder = scenario.machine(scenario.pinned.holder)
     return [Unpacked(directory(scenario), lambda: release.fetch(builder, directory(scenario)))]

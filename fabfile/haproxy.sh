@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # HAProxy's runtime API as shell functions, put before the scripts of fabfile/haproxy.py.
 # Each one that fails says why in a sentence. HAProxy 2.6, management guide, section 9.
 

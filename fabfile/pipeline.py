@@ -92,9 +92,9 @@ def shrinking(scenario: Scenario) -> list[Stage]:
 
 
 def _stage(scenario: Scenario, step: Step, batch: str) -> Stage:
-    machines = scenario.tier(step.tier)[ON[step.on]]
+    machines = scenario.present(step.tier)[ON[step.on]]
     if scenario.pinned and step.name == "ship":
-        machines = tuple(m for m in scenario.tier("app") if m.name != scenario.pinned.holder)
+        machines = tuple(m for m in scenario.present("app") if m.name != scenario.pinned.holder)
     size = batch_size(batch, len(machines))
     return Stage(
         step.name,

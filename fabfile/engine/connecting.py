@@ -32,7 +32,14 @@ class LoginLike(Protocol):
 
 
 class NotConnected(Exception):
-    """Why a connection could not be opened, and what to do, as one sentence."""
+    """Why a connection could not be opened, and what to do, as one sentence.
+
+    `absent` tells whether nobody answers there, and not somebody who refuses us.
+    """
+
+    def __init__(self, sentence: str, absent: bool = False) -> None:
+        self.absent = absent
+        super().__init__(sentence)
 
 
 def open_connection(login: LoginLike) -> Connection:
@@ -58,7 +65,7 @@ def open_connection(login: LoginLike) -> Connection:
         except Exception as error:
             close_connection(connection)
             where = "" if hop is connection else f"the jump host {hop.host}: "
-            raise NotConnected(where + _refusal(error, hop, login)) from error
+            raise NotConnected(where + _refusal(error, hop, login), _is_silence(error)) from error
     return connection
 
 
@@ -141,6 +148,15 @@ def _refusal(error: Exception, connection: Connection, login: LoginLike) -> str:
     if isinstance(error, OSError):
         return f"{where} cannot be reached ({_reason(error)}); is it running, with sshd?"
     return f"no SSH with {where}: {_reason(error)}; try 'ssh {user}@{host}'"
+
+
+def _is_silence(error: Exception) -> bool:
+    if isinstance(error, socket.gaierror):
+        return False
+    silent = ("opening channel", "No existing session", "SSH protocol banner")
+    return isinstance(error, (OSError, EOFError, paramiko.ChannelException)) or any(
+        words in str(error) for words in silent
+    )
 
 
 def _reason(error: Exception) -> str:

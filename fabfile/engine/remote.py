@@ -40,6 +40,10 @@ class MachineError(Exception):
         super().__init__(f"{machine}: {sentence}")
 
 
+class Absent(MachineError):
+    """A machine on which nobody answers: it is off, cut off, or hangs."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What a script left: its exit code, and its output and errors as one text."""
@@ -66,7 +70,8 @@ class Remote:
             try:
                 self._connection = open_connection(self.login)
             except NotConnected as error:
-                raise MachineError(self.name, str(error)) from error
+                kind = Absent if error.absent else MachineError
+                raise kind(self.name, str(error)) from error
 
     def close(self) -> None:
         """Close the connection; a script that runs on it sees its output end."""

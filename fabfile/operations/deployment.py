@@ -6,7 +6,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ from fabfile.engine.converge import (
     make_plan,
 )
 from fabfile.engine.lock import Busy, lock
-from fabfile.engine.remote import Remote
+from fabfile.engine.remote import Absent, MachineError, Remote
 from fabfile.operations.progress import Progress, console, hide, interruptible
 from fabfile.rolling import BatchError
 from fabfile.scenario import ROOT, Scenario, ScenarioError, load
@@ -57,9 +57,9 @@ def operation(
 ) -> Iterator[dict[str, Remote]]:
     """Answer connections to the machines for the time of an operation; there is one at a time.
 
-    The balancer keeps the scenario's lock. Raises Exit when someone else has it (`wait` waits
-    instead), with the errors of all machines, or when another application runs, unless it is an
-    operation that `switches`.
+    The balancer keeps the scenario's lock. An app server in maintenance that nobody answers on is
+    left out. Raises Exit when someone else has the lock (`wait` waits instead), with the errors of
+    all machines, or when another application runs, unless it is an operation that `switches`.
     """
     keeper = wanted.tier("balancer")[0].name
     who = f"{getpass.getuser()}@{socket.gethostname()}"
@@ -80,18 +80,44 @@ def operation(
                 held.enter_context(lock(remote, who, what, waits if wait else None))
 
         try:
-            everywhere(list(remotes.values()), begin)
+            _reach(wanted, remotes, begin)
         except Busy as holder:
             raise Exit(
                 f"{wanted.name} is being changed ({holder}). Nothing was changed: run it again "
                 "when that has ended, or with --wait.",
                 1,
             ) from None
-        except MachineErrors as errors:
-            raise _refused(_all_errors(errors, remotes), wanted) from None
         if not switches:
             _refuse_another(wanted, remotes[keeper])
         yield remotes
+
+
+def _reach(wanted: Scenario, remotes: dict[str, Remote], begin: Callable[[Remote], None]) -> None:
+    """Begin on all machines, and drop those in maintenance that are not there.
+
+    Raises Exit with the errors of all others.
+    """
+    try:
+        everywhere(list(remotes.values()), begin)
+    except MachineErrors as found:
+        left_out = [error for error in found.errors if may_be_absent(wanted, error)]
+        if len(left_out) < len(found.errors):
+            raise _refused(_all_errors(found, remotes), wanted) from None
+        for error in left_out:
+            del remotes[error.machine]
+            console.print(f"{error}\n{error.machine} is in maintenance, and left as it is")
+
+
+def may_be_absent(wanted: Scenario, error: MachineError) -> bool:
+    """Tell whether an error is only that a server in maintenance is away."""
+    return isinstance(error, Absent) and error.machine in wanted.inventory.maintenance
+
+
+def without_absent(
+    wanted: Scenario, names: Sequence[str], remotes: Mapping[str, Remote]
+) -> Scenario:
+    """Return the scenario without the machines that an operation has left out of `names`."""
+    return replace(wanted, absent=frozenset(names) - remotes.keys())
 
 
 def _refuse_another(wanted: Scenario, keeper: Remote) -> None:
@@ -130,7 +156,8 @@ def deploy(tier: str = "", batch: str = "1", wait: bool = False, ref: str = "") 
     names = machines_of(stages)
     what = f"{tier}.deploy" if tier else "deploy"
     with operation(wanted, names, what, wait, switches=not tier) as remotes:
-        bring(wanted, stages, remotes, started)
+        wanted = without_absent(wanted, names, remotes)
+        bring(wanted, pipeline.stages(wanted, tier, batch), remotes, started)
     if ref:
         console.print(
             f"{wanted.application.name} runs {ref}, and config.py names "
@@ -184,8 +211,11 @@ def carry_out(
 def show_plan(tier: str = "", ref: str = "") -> None:
     """Print what deploy would change; raises Exit with 2 when there is something."""
     wanted = at(scenario(), ref)
-    stages = pipeline.stages(wanted, tier)
-    with interruptible("Nothing was changed."), connected(wanted, machines_of(stages)) as remotes:
+    names = machines_of(pipeline.stages(wanted, tier))
+    with interruptible("Nothing was changed."), connected(wanted, names) as remotes:
+        _reach(wanted, remotes, Remote.connect)
+        wanted = without_absent(wanted, names, remotes)
+        stages = pipeline.stages(wanted, tier)
         plan = planned(stages, remotes, wanted)
     secrets = known_secrets(wanted.state)
     for stage in stages:
@@ -234,7 +264,20 @@ def refuse(sentence: str) -> Exit:
 
 
 def _refused(errors: MachineErrors, wanted: Scenario) -> Exit:
-    return refuse(hide(str(errors), known_secrets(wanted.state)))
+    lines = [f"{error}{_way_out(wanted, error)}" for error in errors.errors]
+    return refuse(hide("\n".join(lines), known_secrets(wanted.state)))
+
+
+def _way_out(wanted: Scenario, error: MachineError) -> str:
+    """Return how the others can be changed without an app server that is away."""
+    name = error.machine
+    serving = [machine.name for machine in wanted.serving]
+    if not isinstance(error, Absent) or name not in serving or len(serving) == 1:
+        return ""
+    return (
+        f" If it stays away, 'invoke maintenance --server {name} on' has it left out until it is "
+        f"back, and 'invoke remove-server --name {name}' takes it away for good."
+    )
 
 
 def _todo(stages: Sequence[Stage], plan: Plan) -> dict[str, list[str]]:

@@ -24,9 +24,11 @@ from fabfile.operations.deployment import (
     carry_out,
     connected,
     machines_of,
+    may_be_absent,
     operation,
     refuse,
     scenario,
+    without_absent,
 )
 from fabfile.operations.progress import console, hide
 from fabfile.release import identifier
@@ -70,6 +72,7 @@ def rollback(to: str = "", batch: str = "1", wait: bool = False) -> None:
     wanted = scenario()
     names = machines_of(_stages(wanted, batch))
     with operation(wanted, names, "app.rollback", wait) as remotes:
+        wanted = without_absent(wanted, names, remotes)
         held, errors = _held(wanted)
         if errors:
             raise refuse("\n".join(errors))
@@ -89,9 +92,11 @@ def restart(batch: str = "1", wait: bool = False) -> None:
     """Restart the application on all app servers, a batch at a time while the others serve."""
     started = time.monotonic()
     wanted = scenario()
-    (stage,) = (stage for stage in _stages(wanted, batch) if stage.name == "serve")
-    plan = {stage.name: {name: [app.restarting(wanted)] for name in stage.machines}}
-    with operation(wanted, stage.machines, "app.restart", wait) as remotes:
+    names = _serving(wanted, batch).machines
+    with operation(wanted, names, "app.restart", wait) as remotes:
+        wanted = without_absent(wanted, names, remotes)
+        stage = _serving(wanted, batch)
+        plan = {stage.name: {name: [app.restarting(wanted)] for name in stage.machines}}
         carry_out(wanted, plan, [stage], remotes, started)
 
 
@@ -123,6 +128,11 @@ def _stages(wanted: Scenario, batch: str) -> list[Stage]:
         raise refuse(f"{error}.") from None
 
 
+def _serving(wanted: Scenario, batch: str) -> Stage:
+    (stage,) = (stage for stage in _stages(wanted, batch) if stage.name == "serve")
+    return stage
+
+
 def _held(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
     """Answer what each app server has, and a sentence for each that could not be asked."""
     errors = []
@@ -132,7 +142,8 @@ def _held(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
             try:
                 text = remote.run(servers.holdings(wanted), seconds=20).text
             except MachineError as error:
-                errors.append(str(error))
+                if not may_be_absent(wanted, error):
+                    errors.append(str(error))
                 return None
         words = [line.split() for line in text.splitlines()]
         return Held(
@@ -141,7 +152,7 @@ def _held(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
             tuple((line[1], line[2]) for line in words if line[0] == "served" and line[2:]),
         )
 
-    machines = wanted.tier("app")
+    machines = wanted.present("app")
     with ThreadPoolExecutor(64) as pool:
         found = dict(zip([m.name for m in machines], pool.map(ask, machines), strict=True))
     return {name: held for name, held in found.items() if held}, sorted(errors)

@@ -45,6 +45,10 @@ def add(
         before = scenario()
         grown = _with(before, names, host, given or {})
         pinned = replace(grown, pinned=_running_release(before, remotes[_balancer(before)]))
+        if not pinned.pinned:
+            raise refuse(
+                "No app server is healthy, so there is no running release: fab deploy first."
+            )
         if not host and _lab_machines(grown) is not None:
             _in_lab("up", grown, names)
         with connected(grown, names) as new:
@@ -108,12 +112,19 @@ def maintenance(name: str, state: str, force: bool = False, wait: bool = False) 
     if name not in [machine.name for machine in scenario().tier("app")]:
         raise refuse(_unknown(scenario(), [name]))
     before = scenario()
-    with operation(before, [_balancer(before)], f"maintenance {name} {state}", wait) as remotes:
+    needed = [_balancer(before)] if state == "on" else [*_behind(before), name]
+    with operation(before, needed, f"maintenance {name} {state}", wait) as remotes:
         before = scenario()
         changed = _loaded(before, before.inventory.resting(name, state == "on"))
+        stages = pipeline.routing(changed)
         if state == "on":
             _keep_one_up(remotes[_balancer(before)], [name], force)
-        bring(changed, pipeline.routing(changed), remotes, started)
+        elif name not in remotes:
+            raise refuse(f"{name} cannot be reached, so it stays in maintenance: start it first.")
+        elif found := _running_release(before, remotes[_balancer(before)]):
+            # It may have been away while the others got another release.
+            stages = pipeline.growing(replace(changed, pinned=found), [name])
+        bring(changed, stages, remotes, started)
         write(inventory_file(changed.name), changed.inventory)
     gets = "gets no clients until 'off'" if state == "on" else "gets clients again"
     console.print(f"{name} {gets}")
@@ -221,8 +232,8 @@ def _keep_one_up(lb: Remote, names: Sequence[str], force: bool) -> None:
         )
 
 
-def _running_release(before: Scenario, lb: Remote) -> Pinned:
-    """Answer the release that most of the healthy servers run, and the first that has it."""
+def _running_release(before: Scenario, lb: Remote) -> Pinned | None:
+    """Return the release that most healthy servers run, and the first that has it; None if none."""
     statuses = haproxy.statuses(lb)
     up = [m for m in before.tier("app") if statuses.get(m.name, "").startswith("UP")]
 
@@ -237,7 +248,7 @@ def _running_release(before: Scenario, lb: Remote) -> Pinned:
         found = dict(zip([m.name for m in up], pool.map(release, up), strict=True))
     counted = Counter(identifier for identifier in found.values() if identifier)
     if not counted:
-        raise refuse("No app server is healthy, so there is no running release: fab deploy first.")
+        return None
     ((most, _),) = counted.most_common(1)
     return Pinned(most, next(name for name in found if found[name] == most))
 

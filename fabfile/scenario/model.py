@@ -107,7 +107,8 @@ class Scenario:
     """All that config.py says, with the servers that were added and without those removed.
 
     `machines` is in the order of the file, added ones last. `pinned` is the release to run and the
-    app server that has it, where it is not the one of the application's source.
+    app server that has it, where it is not the one of the application's source. `absent` names app
+    servers in maintenance that cannot be reached: they stay in the scenario, and as they are.
     """
 
     name: str
@@ -122,10 +123,20 @@ class Scenario:
     source: Path = field(default=ROOT / "config.py")
     inventory: Inventory = field(default_factory=Inventory)
     pinned: Pinned | None = None
+    absent: frozenset[str] = frozenset()
 
     def tier(self, name: str) -> tuple[Machine, ...]:
         """Answer the machines of a tier, in the order of config.py."""
         return tuple(machine for machine in self.machines if machine.tier == name)
+
+    def present(self, tier: str) -> tuple[Machine, ...]:
+        """Return the machines of a tier that are there to be changed."""
+        return tuple(each for each in self.tier(tier) if each.name not in self.absent)
+
+    @property
+    def builder(self) -> Machine:
+        """The app server that builds the release and migrates the database: as good as any."""
+        return self.present("app")[0]
 
     def machine(self, name: str) -> Machine:
         """Answer the machine of that name; raises KeyError when there is none."""

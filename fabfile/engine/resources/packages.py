@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Set
+from pathlib import Path
 
 from fabfile.engine.change import Change
 
-# apt waits for another apt; dpkg keeps configuration files that are already there (man apt.conf).
-INSTALL = (
-    "DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "
-    "-o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "
-    "-o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef"
-)
+LIBRARY = Path(__file__).with_suffix(".sh").read_text()
+# How long another program may keep dpkg busy: a rented machine updates itself when it boots first.
+BUSY_SECONDS = 600
+SECONDS = 900
 
 
 class Packages:
@@ -33,17 +32,17 @@ class Packages:
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Install what is missing; finish first what a killed dpkg left half done."""
         lines = facts.splitlines()
-        installed = {line[2:].strip() for line in lines if line.startswith("ii")}
+        # dpkg-query(1): what is wanted (install or hold), and that it is installed.
+        installed = {line[2:].strip() for line in lines if line.startswith(("ii", "hi"))}
         missing = [name for name in self.names if name not in installed]
         if not missing and "unfinished" not in lines:
             return None
         names = " ".join(map(shlex.quote, missing))
         script = (
-            "DEBIAN_FRONTEND=noninteractive dpkg --force-confold --force-confdef --configure -a\n"
-            "apt-get -qq update -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3\n"
-            f"{INSTALL} {names}"
+            f"{LIBRARY}\nfinish_interrupted {BUSY_SECONDS}\nupdate_lists {BUSY_SECONDS}\n"
+            f"install_packages {BUSY_SECONDS} {names}"
         )
         summary = (
             f"install {' '.join(missing)}" if missing else "finish an interrupted installation"
         )
-        return Change(self.key, summary, script, seconds=900)
+        return Change(self.key, summary, script, seconds=BUSY_SECONDS + SECONDS)

@@ -1,0 +1,66 @@
+"""An app server that is away: the others are deployed without it, and it comes back up to date."""
+
+import pytest
+
+from tests.lab.commands import wait_for
+from tests.lab.scaled import (
+    apps,
+    assert_file_and_process_agree,
+    restore,
+    statuses,
+)
+from tests.lab.test_scaling import change_application, releases
+
+WAY_OUT = "If it stays away, 'invoke maintenance --server s1 on' has it left out until it is back"
+
+
+@pytest.fixture(scope="module")
+def without_s1(mended):
+    """Take away the server that builds and migrates, as a power cut does, and bring it back."""
+    mended.invoke("lab.stop", "s1", "--kill")
+    wait_for("HAProxy to notice", lambda: statuses(mended)["s1"] == "DOWN", 15)
+    yield mended
+    mended.invoke("lab.start", "s1")
+    restore(mended)
+
+
+def test_the_sentence_offers_the_way_out_and_nothing_is_changed(without_s1):
+    before = {name: without_s1.do(name, "readlink /srv/crm/current") for name in ("s2", "s3")}
+    for words in (["deploy"], ["plan"], ["app.rollback"], ["app.restart"]):
+        done = without_s1.fab(*words, code=1)
+        lines = done.text.splitlines()
+        assert [line for line in lines if line.startswith("s1: ") and WAY_OUT in line], done.text
+        assert lines[-1] == "Nothing was changed." and len(lines) == 2, done.text
+    after = {name: without_s1.do(name, "readlink /srv/crm/current") for name in ("s2", "s3")}
+    assert after == before
+
+
+def test_in_maintenance_it_is_left_out_of_all_operations(without_s1):
+    without_s1.invoke("maintenance", "--server", "s1", "on")
+    assert "s1 is in maintenance, and left as it is" in without_s1.fab("plan").out
+    assert without_s1.invoke("status").code == 0
+    change_application()
+    done = without_s1.fab("deploy", limit=120)
+    assert "0 changes: 8 machines" in without_s1.fab("deploy").out
+    assert done.out.count("migrate the database") == 1 and "\ns1 " not in done.out
+    runs = {name: without_s1.do(name, "readlink /srv/crm/current") for name in ("s2", "s3")}
+    assert len({*runs.values()}) == 1
+    assert "2 changes" in without_s1.fab("app.restart").out
+    without_s1.fab("app.rollback", limit=120)
+    without_s1.fab("deploy", limit=120)
+    assert {name: without_s1.do(name, "readlink /srv/crm/current") for name in runs} == runs
+    assert statuses(without_s1) == {"s1": "MAINT", "s2": "UP", "s3": "UP"}
+
+
+def test_it_does_not_come_back_before_it_is_there(without_s1):
+    done = without_s1.invoke("maintenance", "--server", "s1", "off", code=1)
+    assert "s1 cannot be reached, so it stays in maintenance: start it first." in done.err
+
+
+def test_it_comes_back_with_the_release_of_the_others(without_s1):
+    without_s1.invoke("lab.start", "s1")
+    without_s1.invoke("maintenance", "--server", "s1", "off", limit=120)
+    assert len({*releases(without_s1).values()}) == 1 and len(apps()) == 3
+    assert {*statuses(without_s1).values()} == {"UP"}
+    assert_file_and_process_agree(without_s1)
+    without_s1.assert_nothing_to_do()
