@@ -12,6 +12,7 @@ steps named behind the first, which others may come to at the same time, none is
 import importlib
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -100,6 +101,8 @@ class Standstill:
 
 def main() -> None:
     """Run the program on its words, and end as it does."""
+    # The background jobs of a shell, and all that they start, ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     steps, name, *words = sys.argv[1:]
     Standstill(*json.loads(steps))
     sys.argv = [name, *words]
