@@ -32,7 +32,7 @@ poll() { # SECONDS WHAT VALUE COMMAND...: until the command prints the value
       echo "waited $limit s for $what; last seen: $now"
       return 1
     fi
-    timeout 0.1 tail -f /dev/null || :
+    sleep 0.1
   done
 }
 

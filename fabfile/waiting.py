@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -15,7 +14,6 @@ def wait_until(
     The condition gets the seconds that are left, so that it can block for that long itself;
     `interval` is the time between two looks. It looks once at least.
     """
-    pause = threading.Event()  # never set: its wait() is the interval
     end = time.monotonic() + seconds
     while True:
         left = end - time.monotonic()
@@ -23,4 +21,4 @@ def wait_until(
             return True
         if left <= 0:
             return False
-        pause.wait(min(interval, left))
+        time.sleep(min(interval, left))

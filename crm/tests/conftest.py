@@ -1,6 +1,7 @@
 """Fixtures: a PostgreSQL of their own, the application, and a browser that uses it."""
 
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from application.migrations import migrate  # noqa: E402
 from application.settings import Settings  # noqa: E402
 from crm_cluster import Cluster  # noqa: E402 - only importable after the line above
 
+# All that a test gets of the environment of who runs it.
+ENVIRONMENT = ("PATH", "TMPDIR", "PYTEST_CURRENT_TEST")
 PASSWORD = "correct horse"
 # One round: the tests are not about how slow hashing is.
 PASSWORD_HASH = generate_password_hash(PASSWORD, "pbkdf2:sha256:1")
@@ -64,6 +67,16 @@ class Browser:
         """Call the JSON API with the CSRF token."""
         headers = {"X-CSRF-Token": self.token}
         return self.client.open(path, method=method, json=body, headers=headers)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide what the person has: variables, PostgreSQL's among them, home and its settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - {*ENVIRONMENT}:
+            patch.delenv(name)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ def test_the_request_after_lost_connections_works(cluster: Cluster, browser: Bro
 
     def hold() -> None:
         with app.extensions["crm_database"].transaction():
-            gate.wait(5)
+            gate.wait(30)
 
     holders = [threading.Thread(target=hold) for _ in range(3)]
     for holder in holders:
@@ -96,6 +96,7 @@ def test_a_statement_that_takes_too_long_is_cancelled(
     monkeypatch.setattr(database, "ANSWER_LIMIT", 0.05)
     with pytest.raises(database.DatabaseUnavailable), pool.transaction() as cursor:
         cursor.execute("SELECT pg_sleep(0.2)")
+    monkeypatch.undo()
     pool.ping()
 
 

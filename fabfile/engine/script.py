@@ -24,7 +24,7 @@ await() {
     if [ "$waited" -ge "$1" ] || sh -c "${4:-false}" 2>/dev/null; then
       echo "waited $waited s for $2; last seen: $said"; return 1
     fi
-    timeout 0.2 tail -f /dev/null || :
+    sleep 0.2
   done
 }
 """

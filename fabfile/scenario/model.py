@@ -11,6 +11,8 @@ from fabfile.scenario.credentials import secret
 from fabfile.scenario.inventory import Inventory
 
 ROOT = Path(__file__).resolve().parents[2]
+# What this computer keeps of each scenario.
+STATES = ROOT / ".state"
 
 
 class ScenarioError(Exception):
@@ -157,7 +159,7 @@ class Scenario:
     @property
     def state(self) -> Path:
         """The directory of the keys and passwords kept on this computer; it is not in git."""
-        return ROOT / ".state" / self.name
+        return STATES / self.name
 
     def secret(self, name: str) -> str:
         """Answer a secret of this scenario; it is made at first use."""
@@ -173,4 +175,4 @@ class Scenario:
 
 def inventory_file(name: str) -> Path:
     """Answer where the scenario of that name keeps what differs from its config.py."""
-    return ROOT / ".state" / name / "inventory.json"
+    return STATES / name / "inventory.json"

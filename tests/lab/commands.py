@@ -3,11 +3,13 @@
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+# What a program that needs root is run by.
+SUDO = () if os.geteuid() == 0 else ("sudo", "-n")
 
 
 @dataclass(frozen=True)
@@ -64,40 +66,16 @@ def run(
     return done
 
 
-def cut(*argv: str | Path, line: int, by: signal.Signals, environment: Mapping[str, str]) -> int:
-    """Run a program until it has printed that many lines, send the signal; answer the exit code."""
-    process = subprocess.Popen(
-        [str(word) for word in argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-    lines = [process.stdout.readline() for _ in range(line)]
-    assert all(lines), f"it ended before it was cut: {lines}"
-    assert process.poll() is None, f"it ended before it was cut: {lines}"
-    process.send_signal(by)
-    try:
-        _, said = process.communicate(timeout=30)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise AssertionError(f"it did not end within 30 s of {by.name}") from None
-    assert "Traceback" not in said, said
-    return process.returncode
-
-
 def as_root(*argv: str | Path, **options: object) -> Done:
     """Run a program as root, by sudo where we are not."""
-    return run(*(() if os.geteuid() == 0 else ("sudo", "-n")), *argv, **options)
+    return run(*SUDO, *argv, **options)
 
 
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait until the condition answers something true, or fail with what was awaited.
 
     A condition that raises does not hold; what it said last is shown.
     """
-    pause = threading.Event()  # never set: its wait() is the interval between two looks
     end = time.monotonic() + seconds
     while True:
         try:
@@ -110,4 +88,4 @@ def wait_for(what: str, condition: Callable[[], object], seconds: float = 30) ->
             return
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}; last seen: {said}")
-        pause.wait(0.1)
+        time.sleep(0.1)

@@ -80,7 +80,7 @@ def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -
         begin = time.monotonic()
         lab.up()
         up = time.monotonic()
-        lab.fab("deploy", limit=300)
+        lab.fab("deploy")
         print(f"lab up {up - begin:.1f} s, first deploy {time.monotonic() - up:.1f} s")
         yield lab
     finally:
@@ -99,6 +99,6 @@ def prepared_state(lab: Lab) -> dict[str, str]:
 def mended(lab: Lab) -> Iterator[Lab]:
     """Hand the lab to a module that disturbs it, which must leave it as it should be."""
     yield lab
-    done = lab.fab("deploy", limit=300)
+    done = lab.fab("deploy")
     lab.assert_nothing_to_do()
     assert "0 changes" in done.out, f"the tests left something to mend:\n{done.text}"

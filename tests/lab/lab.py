@@ -83,17 +83,18 @@ class Lab:
 
     def environment(self, config: Path = places.CONFIG, **more: str) -> dict[str, str]:
         """Answer the environment of a person who uses that scenario."""
-        return {**os.environ, "CRM_CONFIG": str(config), "COLUMNS": "200", **more}
+        own = {name: text for name, text in os.environ.items() if not name.startswith("CRM_")}
+        return {**own, "CRM_CONFIG": str(config), "COLUMNS": "200", **more}
 
     def fab(
-        self, *words: str, limit: float = 60, code: int | None = 0, config: Path = places.CONFIG
+        self, *words: str, limit: float = 300, code: int | None = 0, config: Path = places.CONFIG
     ) -> Done:
         """Run `fab` on this scenario."""
         environment = self.environment(config)
         return run(BIN / "fab", *words, limit=limit, code=code, environment=environment)
 
     def invoke(
-        self, *words: str, limit: float = 60, code: int | None = 0, config: Path = places.CONFIG
+        self, *words: str, limit: float = 300, code: int | None = 0, config: Path = places.CONFIG
     ) -> Done:
         """Run `invoke` on this scenario."""
         environment = self.environment(config)
@@ -107,7 +108,7 @@ class Lab:
 
     def assert_nothing_to_do(self) -> None:
         """Deploy once more: all machines must be as they should be."""
-        done = self.fab("deploy", limit=180)
+        done = self.fab("deploy")
         assert "0 changes" in done.out, f"there was something to change:\n{done.text}"
 
     def host(self, name: str) -> Host:
@@ -143,9 +144,9 @@ class Lab:
         """Ask the application for a page, through the firewall."""
         with requests.Session() as browser:
             browser.trust_env = False  # a proxy would not be the way of the users
-            return browser.get(self.scenario.url + path.lstrip("/"), timeout=5, **options)
+            return browser.get(self.scenario.url + path.lstrip("/"), timeout=10, **options)
 
-    def await_answer(self, seconds: float = 30) -> None:
+    def await_answer(self, seconds: float = 60) -> None:
         """Wait until the application answers its users."""
         wait_for(
             f"{self.scenario.url} to answer 200",
@@ -153,7 +154,7 @@ class Lab:
             seconds,
         )
 
-    def await_healed(self, seconds: float = 60) -> None:
+    def await_healed(self, seconds: float = 120) -> None:
         """Wait until all bricks are there and no file is left to heal."""
         storage = self.scenario.tier("storage")
         name = storage[0].name
@@ -169,11 +170,11 @@ class Lab:
         """Take the lab away: machines, bridges and rules; the images stay for the next run."""
         for name in self.names:
             run("ssh", "-F", self.ssh_config, "-O", "exit", name, code=None)
-        self.invoke("lab.down", limit=120)
+        self.invoke("lab.down")
 
     def start_anew(self) -> None:
         """Take away what a killed run left, and forget its keys and passwords."""
-        self.invoke("lab.down", limit=120)
+        self.invoke("lab.down")
         for rest in (*places.STATE.glob("id_*"), *places.STATE.glob("*.json")):
             rest.unlink()
 

@@ -27,13 +27,14 @@ def apps() -> list[str]:
 def restore(lab: Lab) -> None:
     """Have the servers of config.py and no other, none in maintenance, and all of them up."""
     described = {machine.name for machine in load(places.CONFIG, Inventory()).tier("app")}
-    for name in {*apps()} - described:
-        lab.invoke("remove-server", "--name", name, limit=60)
+    half_added = {name for name in machines(lab) if re.fullmatch(r"s\d+", name)}
+    for name in ({*apps()} | half_added) - described:
+        lab.invoke("remove-server", "--name", name)
     for name in described - {*apps()}:
-        lab.invoke("add-server", "--name", name, limit=120)
+        lab.invoke("add-server", "--name", name)
     for name in current().inventory.maintenance:
         lab.invoke("maintenance", "--server", name, "off")
-    wait_for("all servers up", lambda: {*statuses(lab).values()} == {"UP"}, 15)
+    wait_for("all servers up", lambda: {*statuses(lab).values()} == {"UP"})
 
 
 @contextmanager

@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
 
 from fabfile import release
 from tests.lab import places
-from tests.lab.commands import cut, wait_for
+from tests.lab.commands import wait_for
 from tests.lab.lab import BIN
+from tests.lab.stopped import cut
 
 RESTS = """
 ls -A /var/lib/crm-deployer | grep -vx -e lock -e operation -e pending -e previous || :
@@ -40,7 +42,7 @@ def change(lab):
 
 def finish(lab):
     """Deploy once more, and see that all is new and nothing is left of what was cut."""
-    lab.fab("deploy", limit=120)
+    lab.fab("deploy")
     lab.assert_nothing_to_do()
     identifier = release.identifier(lab.scenario)
     for name in lab.apps:
@@ -52,35 +54,32 @@ def finish(lab):
     lab.await_answer()
 
 
-def deploy_until(lab, line, by):
-    """Deploy until that many lines are printed, then send the signal; answer the exit code."""
-    return cut(BIN / "fab", "deploy", line=line, by=by, environment=lab.environment())
-
-
-@pytest.mark.parametrize("line", [1, 7, 13])
-def test_a_killed_deployment_is_finished_by_the_next(mended, line):
+@pytest.mark.parametrize(
+    "step", ["fw load the firewall rules", "s1 restart crm.service", "lb reload haproxy.service"]
+)
+def test_a_killed_deployment_is_finished_by_the_next(mended, step):
     change(mended)
-    assert deploy_until(mended, line, signal.SIGKILL) == -signal.SIGKILL
+    assert cut(mended, "fab", "deploy", at=step) == -signal.SIGKILL
     finish(mended)
 
 
 def test_ctrl_c_ends_a_deployment_at_once_and_the_next_finishes_it(mended):
     change(mended)
-    assert deploy_until(mended, 9, signal.SIGINT) > 0
+    assert cut(mended, "fab", "deploy", at="s2 restart crm.service", by=signal.SIGINT) == 130
     finish(mended)
 
 
 def test_a_deployment_cut_again_and_again_is_finished_at_last(mended):
     change(mended)
-    for line in (2, 3, 1):
-        deploy_until(mended, line, signal.SIGKILL)
+    for step in ("s1 connect", "s1 build /srv/crm/releases", "s1 migrate the database"):
+        cut(mended, "fab", "deploy", at=step)
     finish(mended)
 
 
 def test_what_died_behind_a_written_file_is_made_up_for(mended):
     # The moment between a new file and the restart, as a power cut of the machine leaves it.
     change(mended)
-    mended.fab("deploy", limit=120)
+    mended.fab("deploy")
     mended.do("lb", ": > /var/lib/crm-deployer/pending/reload-haproxy.service")
     mended.do("s1", ": > /var/lib/crm-deployer/pending/restart-crm.service")
     before = mended.do("s1", "systemctl show -P MainPID crm")
@@ -95,7 +94,7 @@ def test_what_died_behind_a_written_file_is_made_up_for(mended):
 def test_a_run_that_was_killed_while_it_waited_for_a_machine_does_nothing_there(mended):
     lock = "/var/lib/crm-deployer/lock"
     mended.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
-    mended.do("lb", f"systemd-run -q --unit=holder flock {lock} tail -f /dev/null")
+    mended.do("lb", f"systemd-run -q --unit=holder flock {lock} sleep 300")
     waits = "pgrep -fc '^flock -w' || :"
     deployment = subprocess.Popen(
         [BIN / "fab", "deploy"], stdout=subprocess.DEVNULL, env=mended.environment()
@@ -115,18 +114,10 @@ def test_a_run_that_was_killed_while_it_waited_for_a_machine_does_nothing_there(
 
 def test_two_deployments_at_once_do_not_disturb_each_other(mended):
     change_application()
-    commands = [
-        subprocess.Popen(
-            [BIN / "fab", "deploy"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=mended.environment(),
-        )
-        for _ in range(2)
-    ]
-    texts = [command.communicate(timeout=120)[0] for command in commands]
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: mended.fab("deploy", code=None), range(2)))
+    text = "\n".join(done.text for done in both)
     # Either may be told that the other is at work, but none fails half-way.
-    assert 0 in [command.returncode for command in commands], "\n".join(texts)
-    assert "failed with exit code" not in "\n".join(texts)
+    assert 0 in [done.code for done in both], text
+    assert "failed with exit code" not in text
     finish(mended)

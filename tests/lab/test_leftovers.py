@@ -1,14 +1,14 @@
 """lab.down takes all of the lab away, also what a lab.up that was killed has left."""
 
 import re
-import signal
 from pathlib import Path
 
 import pytest
 
 from tests.lab import places
-from tests.lab.commands import as_root, cut, run
-from tests.lab.lab import BIN, bridges, rules
+from tests.lab.commands import as_root, run
+from tests.lab.lab import bridges, rules
+from tests.lab.stopped import stopped
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,7 +50,7 @@ def test_there_is_something_to_take_away(lab):
 
 
 def test_down_leaves_nothing_but_the_images(lab):
-    done = lab.invoke("lab.down", limit=120)
+    done = lab.invoke("lab.down")
     assert f"{len(lab.names)} machines removed" in done.out
     assert_nothing_left(lab)
 
@@ -59,24 +59,23 @@ def test_a_second_down_has_nothing_to_do(lab):
     assert "nothing to do" in lab.invoke("lab.down").out
 
 
-def up_until(lab, line):
-    """Bring up bare machines until that many lines are printed, then kill the command."""
-    words = (BIN / "invoke", "lab.up", "--bare")
-    environment = lab.environment(PYTHONUNBUFFERED="1")
-    assert cut(*words, line=line, by=signal.SIGKILL, environment=environment) == -signal.SIGKILL
+def up_until(lab, step):
+    """Bring up bare machines until that step, and kill the command."""
+    with stopped(lab, "invoke", "lab.up", "--bare", at=step) as command:
+        command.cut()
 
 
 def test_down_after_a_killed_up_leaves_nothing(lab):
-    up_until(lab, 1)
+    up_until(lab, "start fw")
     assert bridges()
-    lab.invoke("lab.down", limit=120)
+    lab.invoke("lab.down")
     assert_nothing_left(lab)
 
 
 def test_an_up_that_is_killed_is_finished_by_the_next(lab):
-    up_until(lab, 1)
-    up_until(lab, 1)
-    lab.invoke("lab.up", limit=180)
+    for step in ("create nas3", "start nas3", "nas3 answers SSH"):
+        up_until(lab, step)
+    lab.invoke("lab.up")
     rows = [line.split() for line in lab.invoke("lab.status").out.splitlines()[1:]]
     assert [row[0] for row in rows] == lab.names
     assert {tuple(row[3:]) for row in rows} == {("running", "bare", "answers")}

@@ -3,7 +3,7 @@
 import json
 import re
 import secrets
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -14,6 +14,21 @@ from tests.lab.commands import wait_for
 
 APPS = ("s1", "s2", "s3")
 NAME = "node-sample"
+# Holds the lock of migrations until someone waits for it.
+HOLD = f"""
+\\set ON_ERROR_STOP on
+SELECT pg_advisory_lock({LOCK});
+DO $$ BEGIN
+    FOR look IN 1..500 LOOP
+        IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted) THEN
+            RETURN;
+        END IF;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+    RAISE 'nobody has waited for the lock';
+END $$;
+INSERT INTO deployer.done VALUES ('released');
+"""
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +137,12 @@ def test_a_forgotten_application_stops_every_task_but_deploy(lab, config):
 
 def test_a_migration_waits_for_one_that_is_under_way(lab, config):
     sql(lab, "DELETE FROM deployer.done WHERE what LIKE 'migrate%'")
-    hold = f"SELECT pg_advisory_lock({LOCK}); SELECT pg_sleep(6);"
-    hold += "INSERT INTO deployer.done VALUES ('released');"
-    other = threading.Thread(target=sql, args=(lab, hold))
-    other.start()
-    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-    wait_for("someone else's lock", lambda: sql(lab, held) == "1")
-    done = lab.fab("deploy", limit=60, config=config)
-    other.join()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(sql, lab, HOLD)
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        wait_for("someone else's lock", lambda: sql(lab, held) == "1")
+        done = lab.fab("deploy", config=config)
+        other.result()
     assert f"migrate the database of {NAME}" in done.out
     order = "SELECT split_part(what, ' ', 1) FROM deployer.done ORDER BY at DESC LIMIT 2"
     assert sql(lab, order).splitlines() == ["migrate", "released"]

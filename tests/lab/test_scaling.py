@@ -24,7 +24,7 @@ from tests.lab.traffic import traffic
 @pytest.fixture
 def served(mended):
     """Begin with all servers up; behind each test, HAProxy's file and process say the same."""
-    wait_for("all servers up", lambda: {*statuses(mended).values()} == {"UP"}, 15)
+    wait_for("all servers up", lambda: {*statuses(mended).values()} == {"UP"})
     yield mended
     assert_file_and_process_agree(mended)
 
@@ -49,7 +49,7 @@ def change_application() -> None:
 
 def test_a_server_is_added(served):
     with unnoticed("add-server") as running:
-        done = served.invoke("add-server", "--name", "s4", limit=120)
+        done = served.invoke("add-server", "--name", "s4")
     assert running.report.servers["s4"] and "s4 " in done.out.splitlines()[-1]
     assert apps() == ["s1", "s2", "s3", "s4"] and statuses(served)["s4"] == "UP"
     rows = json.loads(served.invoke("status", "--json").out)
@@ -59,22 +59,22 @@ def test_a_server_is_added(served):
 
 def test_and_removed_again(served):
     with unnoticed("remove-server"):
-        served.invoke("remove-server", "--name", "s4", limit=60)
+        served.invoke("remove-server", "--name", "s4")
     assert traces(served, "s4") == [] and apps() == ["s1", "s2", "s3"]
     served.assert_nothing_to_do()
 
 
 def test_three_become_six_and_three_again(served):
     with unnoticed("scale to 6") as running:
-        served.invoke("scale", "--servers", "6", limit=180)
+        served.invoke("scale", "--servers", "6")
     assert {*running.report.servers} == {f"s{number}" for number in range(1, 7)}
     assert_file_and_process_agree(served)
-    done = served.invoke("verify", "--json", code=None, limit=120)
+    done = served.invoke("verify", "--json", code=None)
     checks = {check["name"]: check for check in json.loads(done.out)["checks"]}
     every = checks["internet: every app server answers"]
     assert every["ok"] and "s6" in every["seen"], every
     with unnoticed("scale to 3"):
-        served.invoke("scale", "--servers", "3", limit=120)
+        served.invoke("scale", "--servers", "3")
     assert [traces(served, name) for name in ("s4", "s5", "s6")] == [[], [], []]
 
 
@@ -82,7 +82,7 @@ def test_an_update_goes_from_server_to_server(served):
     before = releases(served)
     change_application()
     with unnoticed("rolling update"):
-        done = served.fab("deploy", limit=120)
+        done = served.fab("deploy")
     after = releases(served)
     assert len({*after.values()}) == 1 and after != before
     assert done.out.count("migrate the database") == 1
@@ -93,12 +93,12 @@ def test_an_update_goes_from_server_to_server(served):
 def test_and_back_in_batches(served):
     before = releases(served)
     with unnoticed("rollback"):
-        done = served.fab("app.rollback", "--batch", "2", limit=120)
+        done = served.fab("app.rollback", "--batch", "2")
     after = releases(served)
     assert len({*after.values()}) == 1 and after != before
     assert "migrate" not in done.out and "the next deploy brings that" in done.out
     assert "s1, s2, s3" in served.fab("app.releases").out
-    served.fab("app.rollback", "--to", before["s1"].partition("/")[2], "--batch", "100%", limit=120)
+    served.fab("app.rollback", "--to", before["s1"].partition("/")[2], "--batch", "100%")
     assert releases(served) == before
 
 
@@ -129,16 +129,16 @@ def test_maintenance_outlasts_deploys_and_reloads(served):
 def test_a_server_dies_and_another_takes_its_place(served):
     with traffic(current()) as running:
         served.invoke("lab.stop", "s3", "--kill")
-        wait_for("HAProxy to notice", lambda: statuses(served)["s3"] == "DOWN", 15)
+        wait_for("HAProxy to notice", lambda: statuses(served)["s3"] == "DOWN")
     report = running.report
     print(f"\nsudden death: {report}")
     # Only what it was answering is lost, and of that only what must not be done twice.
     assert all(kind == "write" for kind, *_ in report.errors), report.errors
     assert len(report.errors) <= 1 and report.written and not report.lost, report
     with unnoticed("removal of the dead server"):
-        served.invoke("remove-server", "--name", "s3", limit=60)
+        served.invoke("remove-server", "--name", "s3")
     assert traces(served, "s3") == ["inventory"] and apps() == ["s1", "s2"]
     assert "s3" not in machines(served)
     served.assert_nothing_to_do()
-    served.invoke("add-server", "--name", "s3", limit=120)
+    served.invoke("add-server", "--name", "s3")
     assert apps() == ["s1", "s2", "s3"] and current().inventory == Inventory()

@@ -1,18 +1,13 @@
 """Operations that are killed, refused, fail or meet: nothing half-done stays behind."""
 
-import os
 import re
-import signal
-import subprocess
-from collections.abc import Iterable
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fabfile.scenario import inventory_file
 from tests.lab import places
 from tests.lab.commands import wait_for
-from tests.lab.lab import BIN
 from tests.lab.scaled import (
     apps,
     assert_file_and_process_agree,
@@ -21,57 +16,31 @@ from tests.lab.scaled import (
     traces,
     unnoticed,
 )
+from tests.lab.stopped import await_unlocked, cut, stopped
 
-# A step of add-server begins with a line that holds one of these.
+# Steps of add-server. None needs one that stands behind it here.
 STEPS = (
-    "answers SSH",
-    "create the user crm",
-    "set auth.allow",
-    "change /etc/postgresql",
-    "reload postgresql",
-    "unpack /srv/crm/releases",
-    "start mnt-nas.mount",
-    "create /etc/crm-deployer/crm.env",
-    "start crm.service",
-    "note that release",
-    "change /etc/haproxy/haproxy.cfg",
-    "add s4",
+    "create s4",
+    "start s4",
+    "s4 answers SSH",
+    "s4 create the user crm",
+    "nas1 set auth.allow",
+    "bbdd change /etc/postgresql",
+    "bbdd reload postgresql",
+    "s4 unpack /srv/crm/releases",
+    "s4 enable and start mnt-nas.mount",
+    "s4 create /etc/crm-deployer/crm.env",
+    "s4 enable and start crm.service",
+    "s4 note that release",
+    "lb change /etc/haproxy/haproxy.cfg",
+    "lb in the running HAProxy: add s4",
 )
 
 
-@contextmanager
-def begun(lab, *words: str, until: Iterable[str]):
-    """Start a command, wait until it prints a line that holds one of `until`, and hand out both.
-
-    What was found is "" when the command ended before. It is killed behind the block.
-    """
-    process = subprocess.Popen(
-        [BIN / words[0], *words[1:]],
-        env=lab.environment(PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        found = (next((step for step in until if step in line), "") for line in process.stdout)
-        yield process, next(filter(None, found), "")
-    finally:
-        kill(process)
-        process.stdout.close()
-
-
-def kill(process: subprocess.Popen) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def kill_at(lab, steps: Iterable[str]) -> str:
-    """Start add-server and kill it at one of the steps; answer at which."""
-    with begun(lab, "invoke", "add-server", "--name", "s4", until=steps) as (process, step):
-        kill(process)
-    return step
+def kill_at(lab, step: str) -> None:
+    """Start add-server and kill it at that step, before it has done any of those behind it."""
+    behind = STEPS[STEPS.index(step) + 1 :]
+    cut(lab, "invoke", "add-server", "--name", "s4", at=step, also=behind)
 
 
 @pytest.fixture(autouse=True)
@@ -92,26 +61,23 @@ def seen(lab) -> str:
 
 
 def test_killed_at_each_step_the_next_run_goes_on(mended):
-    killed = set()
     with unnoticed("add-server, killed at each step"):
-        while step := kill_at(mended, {*STEPS} - killed):
-            killed.add(step)
-    # Stages run side by side, and what a killed run had begun on a machine is done there.
-    print(f"killed at: {sorted(killed, key=STEPS.index)}")
-    assert len(killed) >= 6 and {"answers SSH", "start crm.service", "add s4"} <= killed
-    if apps() == ["s1", "s2", "s3"]:
-        mended.invoke("add-server", "--name", "s4", limit=120)
+        # What a killed run was to do next is still to be done by the one after it.
+        for step in STEPS:
+            kill_at(mended, step)
+    assert apps() == ["s1", "s2", "s3"]
+    mended.invoke("add-server", "--name", "s4")
     assert apps() == ["s1", "s2", "s3", "s4"] and statuses(mended)["s4"] == "UP"
     assert_file_and_process_agree(mended)
-    mended.invoke("remove-server", "--name", "s4", limit=60)
+    mended.invoke("remove-server", "--name", "s4")
     assert traces(mended, "s4") == []
 
 
-@pytest.mark.parametrize("step", ["answers SSH", "set auth.allow", "start crm.service", "add s4"])
+@pytest.mark.parametrize("step", [STEPS[1], STEPS[5], STEPS[10], STEPS[13]])
 def test_what_was_added_by_half_can_be_removed(mended, step):
-    assert kill_at(mended, [step])
+    kill_at(mended, step)
     assert traces(mended, "s4") and apps() == ["s1", "s2", "s3"]
-    mended.invoke("remove-server", "--name", "s4", limit=60)
+    mended.invoke("remove-server", "--name", "s4")
     assert traces(mended, "s4") == []
     assert_file_and_process_agree(mended)
 
@@ -153,7 +119,7 @@ def test_the_only_healthy_server_stays(mended):
         for name in ("s2", "s3"):
             mended.do(name, "systemctl stop crm")
         others = ("s2", "s3")
-        wait_for("two to be down", lambda: {statuses(mended)[n] for n in others} == {"DOWN"}, 15)
+        wait_for("two to be down", lambda: {statuses(mended)[n] for n in others} == {"DOWN"})
         before = seen(mended)
         for words in (["remove-server", "--name", "s1"], ["maintenance", "--server", "s1", "on"]):
             done = mended.invoke(*words, code=1)
@@ -162,7 +128,7 @@ def test_the_only_healthy_server_stays(mended):
     finally:
         for name in ("s2", "s3"):
             mended.do(name, "systemctl start crm")
-    wait_for("all servers up", lambda: {*statuses(mended).values()} == {"UP"}, 15)
+    wait_for("all servers up", lambda: {*statuses(mended).values()} == {"UP"})
 
 
 def test_a_release_that_fails_stops_at_the_canary(mended):
@@ -173,7 +139,7 @@ def test_a_release_that_fails_stops_at_the_canary(mended):
     wsgi.write_text(f"raise RuntimeError('broken on purpose')\n{good}")
     try:
         with unnoticed("a canary that fails"):
-            done = mended.fab("deploy", code=1, limit=180)
+            done = mended.fab("deploy", code=1)
     finally:
         wsgi.write_text(good)
     assert "RuntimeError: broken on purpose" in done.err, done.text
@@ -187,24 +153,29 @@ def test_a_release_that_fails_stops_at_the_canary(mended):
 
 
 def test_a_second_operation_is_refused_and_a_killed_one_holds_nobody_up(mended):
-    with begun(mended, "fab", "app.restart", until=["restart crm"]) as (process, _):
+    with stopped(mended, "fab", "app.restart", at="s1 restart crm.service") as first:
         done = mended.fab("deploy", code=1)
         holder = re.search(
             r"is being changed \((\S+@\S+: app\.restart), since (\S+ \S+)\)", done.err
         )
         assert holder and "Nothing was changed" in done.err, done.text
-        kill(process)
+        first.cut()
+        await_unlocked(mended)
         # It was drained when its deployer died: deploy gives it clients again.
-        done = mended.fab("deploy", limit=120)
+        done = mended.fab("deploy")
     assert {*statuses(mended).values()} == {"UP"}, done.text
     assert_file_and_process_agree(mended)
 
 
 def test_the_second_can_wait_for_the_first(mended):
-    with begun(mended, "fab", "app.restart", "--batch", "2", until=["drain s1"]) as (process, _):
-        done = mended.fab("deploy", "--wait", limit=120)
-        assert "waiting" in done.out and "0 changes" in done.out
-        assert process.wait(10) == 0
+    words = ("fab", "app.restart", "--batch", "2")
+    with stopped(mended, *words, at="s1 drain s1") as first, ThreadPoolExecutor(1) as pool:
+        second = pool.submit(mended.fab, "deploy", "--wait", limit=180)
+        waits = "pgrep -xfc 'flock 9' || :"
+        wait_for("the second to wait", lambda: mended.do("lb", waits) == "1\n", 60)
+        assert first.go_on() == 0, first.text
+        done = second.result()
+    assert "waiting" in done.out and "0 changes" in done.out
 
 
 def test_old_releases_go_but_never_the_one_that_runs(mended):

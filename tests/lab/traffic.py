@@ -15,7 +15,7 @@ from fabfile.scenario import Scenario
 PROGRAM = Path(__file__).with_name("load.py").read_text()
 # Reads the program, and leaves the rest of standard input to it.
 START = 'import sys; exec(compile(sys.stdin.read(int(sys.stdin.readline())), "load", "exec"))'
-SECONDS = 120  # at most, whatever is done meanwhile
+SECONDS = 400  # at most, whatever is done meanwhile
 THREADS = {"kept": 4, "new": 4, "writers": 1, "interval": 0.1, "write_interval": 0.25}
 
 
@@ -85,6 +85,7 @@ def traffic(scenario: Scenario, client: str = "c1", **settings: object) -> Itera
         first = process.stdout.readline()
         assert first == "started\n", f"the load did not start: {first}{process.stderr.read()}"
         yield running
+        assert process.poll() is None, "the load ended before what it was for"
         out, err = process.communicate("stop\n")
         assert process.returncode == 0, f"the load failed: {err}"
         running.report = Report(**ast.literal_eval(out))

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import requests
 
 from tests.lab.commands import wait_for
+from tests.lab.places import NUMBER
 
-PORT = 9519
+PORT = 9428 + NUMBER
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 OPTIONS = {
     "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-proxy-server"],

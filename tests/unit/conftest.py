@@ -1,6 +1,7 @@
 """Fixtures of the unit tests: a scenario to spoil, and a shell that stands in for a machine."""
 
 import copy
+import functools
 import getpass
 import grp
 import importlib.util
@@ -16,10 +17,23 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from fabfile.engine.change import Change  # noqa: E402 - only importable after the line above
-from fabfile.scenario import Scenario, ScenarioError  # noqa: E402
+from fabfile.scenario import Scenario, ScenarioError, model  # noqa: E402
 from fabfile.scenario.validation import scenario_from  # noqa: E402
 
+# All that a test gets of the environment of who runs it.
+ENVIRONMENT = ("PATH", "TMPDIR", "PYTEST_CURRENT_TEST")
 
+
+@pytest.fixture(autouse=True)
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide what the person has: variables, home and its settings, added servers, passwords."""
+    for name in os.environ.keys() - {*ENVIRONMENT}:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(model, "STATES", tmp_path / "states")
+
+
+@functools.cache
 def _entries() -> dict:
     spec = importlib.util.spec_from_file_location("crm_config_of_tests", ROOT / "config.py")
     module = importlib.util.module_from_spec(spec)
@@ -27,13 +41,10 @@ def _entries() -> dict:
     return {name: value for name, value in vars(module).items() if name.isupper()}
 
 
-ENTRIES = _entries()
-
-
 @pytest.fixture
 def entries() -> dict:
     """Return the entries of config.py, to change at will."""
-    return copy.deepcopy(ENTRIES)
+    return copy.deepcopy(_entries())
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from fabfile.engine.script import AWAIT
     [
         ("await 5 'the sun' true", 0, ""),
         ("await 1 'the sun' 'echo dark; false'", 1, "s for the sun; last seen: dark"),
-        ("await 30 'the sun' 'echo dark; false' true", 1, "waited 0 s for the sun"),
+        ("await 30 'the sun' 'echo dark; false' true", 1, "s for the sun; last seen: dark"),
         ("await 5 'the sun' true true", 0, ""),
     ],
 )
