@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import shlex
 
-from fabfile import database, release
+from fabfile import database, health, release
 from fabfile.engine.change import Change, Resource
-from fabfile.engine.resources import Directory, Link, Packages, Run, Service, Unpacked, User
+from fabfile.engine.resources import (
+    Directory,
+    Link,
+    Packages,
+    Port,
+    Run,
+    Service,
+    Unpacked,
+    User,
+)
 from fabfile.scenario import Machine, Scenario
 from fabfile.storage import VOLUME
 from fabfile.templates import template
@@ -15,6 +24,9 @@ from fabfile.view import View
 UNITS = "/etc/systemd/system"
 MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
+# What mounts the volume again when its client has died.
+WATCH_UNIT = "mnt-nas-watch.service"
+PROGRAMS = "/usr/local/lib/crm-deployer"
 HEALTHY_SECONDS = 30
 # Who builds releases, with what its tools keep for the next time.
 BUILD_UID, BUILD_HOME = 899, "/var/cache/crm-build"
@@ -33,6 +45,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     name = scenario.application.name
     journal = template("/etc/systemd/journald.conf.d/crm.conf")
     return [
+        _port(scenario),
         Packages("glusterfs-client", "postgresql-client", *scenario.application.packages),
         journal,
         Service("systemd-journald.service", restart=(journal.key,)),
@@ -42,6 +55,17 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         # The mount point of the uploads: root's, so that nothing lands on the local disk.
         Directory(f"{home(scenario)}/uploads", mode=0o555),
     ]
+
+
+def _port(scenario: Scenario) -> Port:
+    units = tuple(f"{each.name}.service" for each in scenario.applications)
+    return Port(
+        scenario.ports["app"],
+        units,
+        remedy=f" or choose another port: PORTS in {scenario.source.name}",
+        # One that ran before, and that the scenario no longer knows, is stopped by deploy.
+        known='[ -e "/etc/crm-deployer/${unit%.service}.env" ]',
+    )
 
 
 def built(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -87,9 +111,19 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
     )
     name = scenario.application.name
     uploads = f"{MOUNT}/{name}"
+    program = template(f"{PROGRAMS}/watch-mount", mode=0o755)
+    watch = template(
+        f"/etc/systemd/system/{WATCH_UNIT}",
+        mount_unit=MOUNT_UNIT,
+        program=program.path,
+        where=MOUNT,
+    )
     return [
         unit,
+        program,
+        watch,
         _mounted(unit.key),
+        Service(WATCH_UNIT, restart=(program.key, watch.key)),
         Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
     ]
 
@@ -152,12 +186,27 @@ def restarting(scenario: Scenario) -> Change:
 
 
 def _service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
+    unit, application = f"{scenario.application.name}.service", scenario.application
+    port = scenario.ports["app"]
+    same = health.same_files(unit, MOUNT, f"{home(scenario)}/uploads")
+    answers = health.responsive(unit, port, application.health, HEALTHY_SECONDS)
     return Service(
-        f"{scenario.application.name}.service",
+        unit,
         restart=restart,
-        ready=healthy(scenario.ports["app"], scenario.application.health),
-        alive=_same_volume(scenario),
+        ready=health.healthy(unit, port, application.health),
+        alive=f"{same} && {answers}",
         limit=HEALTHY_SECONDS,
+    )
+
+
+def _healthy(scenario: Scenario) -> Run:
+    """Return what says so when the application runs and is not healthy: no restart cures that."""
+    service = _service(scenario)
+    what = f"{service.unit} to be healthy"
+    return Run(
+        f"wait for {what}",
+        f"await {HEALTHY_SECONDS} {shlex.quote(what)} {shlex.quote(service.ready)}",
+        unless=f"! systemctl -q is-active {service.unit} || {{ {service.ready}; }}",
     )
 
 
@@ -167,6 +216,7 @@ def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
     # The latest that served first, each once; of what never served, nothing is kept.
     last = f"tac history | awk '!seen[$2]++ {{ print $2 }}' | head -n {RELEASES}"
     return [
+        _healthy(scenario),
         Run(
             f"note that release {identifier} serves",
             f'cd {directory}\necho "$(date -u +%FT%TZ) {identifier}" >>history\n'
@@ -206,22 +256,3 @@ def environment(scenario: Scenario) -> dict[str, str]:
         "UPLOADS": f"{home(scenario)}/uploads",
         "PORT": str(scenario.ports["app"]),
     }
-
-
-def _same_volume(scenario: Scenario) -> str:
-    """Answer a shell condition: the service's uploads are on the volume that is mounted now."""
-    process = f"$(systemctl show -P MainPID {scenario.application.name}.service)"
-    uploads = f"/proc/{process}/root{home(scenario)}/uploads/"
-    # Each mount of a volume has a device number of its own.
-    device = "timeout 5 stat -c %d"
-    return f'[ "$({device} {MOUNT}/)" = "$({device} {uploads})" ]'
-
-
-def healthy(port: int, path: str) -> str:
-    """Answer a shell condition: the health path answers 200 here. Bash opens the port."""
-    request = f"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
-    script = (
-        f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{request}' >&3; "
-        "IFS= read -r line <&3; echo \"$line\"; [[ $line == *' 200 '* ]]"
-    )
-    return f"timeout 6 bash -c {shlex.quote(script)}"

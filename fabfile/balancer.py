@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from fabfile.engine.change import Resource
-from fabfile.engine.resources import Packages, Run, Service
+from fabfile.engine.resources import Packages, Port, Run, Service
 from fabfile.haproxy import CHECK, Configuration, Servers
 from fabfile.scenario import Machine, Scenario
 from fabfile.templates import template
@@ -20,7 +20,9 @@ STATISTICS_USER = "statistics"
 
 def installed(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the balancer needs before it knows any app server."""
+    elsewhere = f" or choose another port: PORTS in {scenario.source.name}"
     return [
+        Port(scenario.ports["http"], ("haproxy.service",), remedy=elsewhere),
         Packages("haproxy", "socat"),
         template(SYSCTL, scenario=scenario, machine=machine),
         Run(

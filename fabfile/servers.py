@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from fabfile import app
+from fabfile import app, health
 from fabfile.engine.resources.pending import mark
 from fabfile.engine.script import AWAIT, STATE
 from fabfile.scenario import Scenario
@@ -61,7 +61,9 @@ def put_back(scenario: Scenario, name: str, identifier: str) -> str:
     """
     wanted, unit, home = scenario.application.name, f"{name}.service", f"/srv/{name}"
     paths = [each.health for each in scenario.applications if each.name == name]
-    ready = app.healthy(scenario.ports["app"], paths[0]) if paths else f"systemctl is-active {unit}"
+    ready = f"systemctl is-active {unit}"
+    if paths:
+        ready = health.healthy(unit, scenario.ports["app"], paths[0])
     switch = f"systemctl disable --now {wanted}.service\nsystemctl enable {unit}\n"
     return f"""{AWAIT}
 set -e
@@ -81,7 +83,7 @@ def retired(scenario: Scenario) -> str:
     """Answer shell after which a server that was removed does nothing more for the application."""
     unit = f"{scenario.application.name}.service"
     return (
-        f"systemctl disable --now {unit} {app.MOUNT_UNIT}\n"
+        f"systemctl disable --now {unit} {app.WATCH_UNIT} {app.MOUNT_UNIT}\n"
         # Of all applications that ever ran here.
         f"rm -rf /etc/crm-deployer/*.env {PREVIOUS}"
     )

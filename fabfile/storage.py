@@ -6,18 +6,44 @@ read from glusterd's own files: its command takes a third of a second for each q
 
 from __future__ import annotations
 
+import shlex
+
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
+from fabfile.templates import template
 from fabfile.view import View
 
 VOLUME = "nas"
+WATCH_UNIT = "glusterd-watch.service"
 INFO = f"/var/lib/glusterd/vols/{VOLUME}/info"
 
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what each storage server looks like."""
-    return [Packages("glusterfs-server"), Service("glusterd.service")]
+    restarts = template("/etc/systemd/system/glusterd.service.d/crm.conf")
+    program = template("/usr/local/lib/crm-deployer/watch-brick", mode=0o755)
+    watch = template(
+        f"/etc/systemd/system/{WATCH_UNIT}",
+        program=program.path,
+        volume=VOLUME,
+        pid_file=f"/run/gluster/{_brick(scenario, machine)}",
+    )
+    return [
+        Packages("glusterfs-server"),
+        restarts,
+        program,
+        watch,
+        Service("glusterd.service"),
+        # To start it anew has systemd read all units again, that of glusterd, too.
+        Service(WATCH_UNIT, restart=(program.key, watch.key, restarts.key)),
+    ]
+
+
+def _brick(scenario: Scenario, machine: Machine) -> str:
+    """Return the file of the brick's process number, below /run/gluster."""
+    brick = f"{machine.address('lan4')}{scenario.brick.replace('/', '-')}"
+    return f"vols/{VOLUME}/{brick}.pid"
 
 
 def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -27,6 +53,8 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
     options = {
         # The default freezes all access for 42 s when a server dies.
         "network.ping-timeout": "5",
+        # The default leaves what was written while a server was dying on two of them for 600 s.
+        "cluster.heal-timeout": "30",
         # GlusterFS: half of the replicas and more must be there to write.
         "cluster.quorum-type": "auto",
         "auth.allow": ",".join(sorted(allowed)),
@@ -69,14 +97,16 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what runs on each storage server for the volume: its brick, and what heals it."""
-    brick = f"{machine.address('lan4')}{scenario.brick.replace('/', '-')}"
-    processes = (f"vols/{VOLUME}/{brick}.pid", f"shd/{VOLUME}/{VOLUME}-shd.pid")
+    processes = (_brick(scenario, machine), f"shd/{VOLUME}/{VOLUME}-shd.pid")
+    running = " && ".join(f'kill -0 "$(cat /run/gluster/{file})"' for file in processes)
+    # By force: glusterd starts what is missing of a volume that is started already, on all servers.
+    # Several of them cannot do so at the same time, and need not: the first does it for all.
+    start = f"{{ {running}; }} || {{ {_gluster(f'volume start {VOLUME} force')}; {running}; }}"
     return [
         Run(
             f"run the brick of the volume {VOLUME}",
-            # By force: glusterd starts what is missing of a volume that is started already.
-            _gluster(f"volume start {VOLUME} force"),
-            unless=" && ".join(f'kill -0 "$(cat /run/gluster/{file})"' for file in processes),
+            f"await 60 'the brick of the volume {VOLUME} to run' {shlex.quote(start)}",
+            unless=running,
         )
     ]
 

@@ -9,6 +9,7 @@ The answer always comes within a few seconds, needs no session and sets no cooki
 
 import socket
 import threading
+import time
 
 from flask import Blueprint, current_app, jsonify
 from werkzeug.wrappers import Response
@@ -16,7 +17,12 @@ from werkzeug.wrappers import Response
 from application.database import DatabaseUnavailable, current_database
 from application.photos import Uploads, UploadsUnavailable
 
-UPLOADS_LIMIT = 2.0
+# How long an answer waits for the directory, and how long a directory that worked may be silent:
+# when a server of GlusterFS falls silent, all access freezes for once to twice its ping-timeout of
+# 5 s and goes on with the others. All servers freeze at once: none shall be out of service for it.
+UPLOADS_LIMIT = 1.0
+SILENCE_LIMIT = 10.0
+SILENT = "the uploads directory does not answer"
 
 pages = Blueprint("health", __name__)
 
@@ -31,29 +37,35 @@ class UploadsProbe:
     def __init__(self, uploads: Uploads) -> None:
         """Remember the directory."""
         self._uploads = uploads
-        self._busy = threading.Lock()
+        self._lock = threading.Lock()
+        self._answered = threading.Event()
+        self._answered.set()
+        self._begun = 0.0
+        self._failure: UploadsUnavailable | None = UploadsUnavailable(SILENT)
 
     def check(self) -> None:
-        """Raise UploadsUnavailable when the directory is not writable or does not answer."""
-        if not self._busy.acquire(timeout=UPLOADS_LIMIT):
-            raise UploadsUnavailable("the uploads directory does not answer")
-        failures: list[UploadsUnavailable] = []
-        finished = threading.Event()
+        """Raise UploadsUnavailable when the directory is not writable or is silent for too long."""
+        with self._lock:
+            if self._answered.is_set():
+                self._answered.clear()
+                self._begun = time.monotonic()
+                threading.Thread(target=self._ask, name="uploads-probe", daemon=True).start()
+            begun = self._begun
+        answered = self._answered.wait(UPLOADS_LIMIT)
+        if not answered and time.monotonic() - begun >= SILENCE_LIMIT:
+            raise UploadsUnavailable(SILENT)
+        # Of a probe that is under way, what the one before it found.
+        if failure := self._failure:
+            raise failure
 
-        def ask() -> None:
-            try:
-                self._uploads.check_writable()
-            except UploadsUnavailable as error:
-                failures.append(error)
-            finally:
-                self._busy.release()
-                finished.set()
-
-        threading.Thread(target=ask, name="uploads-probe", daemon=True).start()
-        if not finished.wait(UPLOADS_LIMIT):
-            raise UploadsUnavailable("the uploads directory does not answer")
-        if failures:
-            raise failures[0]
+    def _ask(self) -> None:
+        try:
+            self._uploads.check_writable()
+            self._failure = None
+        except UploadsUnavailable as error:
+            self._failure = error
+        finally:
+            self._answered.set()
 
 
 @pages.get("/health")

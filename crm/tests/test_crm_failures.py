@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,21 +43,46 @@ def test_health_without_the_directory(visitor: Browser, uploads: Path) -> None:
     assert visitor.get("/health").status_code == 200
 
 
-def test_health_while_the_directory_hangs(
-    visitor: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def started(make_app: Callable[[str], Flask], migrated: str) -> Browser:
+    """Return a visitor of a server that nobody has asked yet."""
+    return Browser(make_app(migrated))
+
+
+@pytest.fixture
+def hanging(started: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let a probe of the directory wait for the event; none is left behind."""
     release = threading.Event()
     monkeypatch.setattr(health, "UPLOADS_LIMIT", 0.05)
     monkeypatch.setattr(photos.Uploads, "check_writable", lambda _: release.wait(10))
-    try:
-        for _ in range(2):
-            assert visitor.get("/health").json["uploads"] == "unavailable"
-        probes = [one for one in threading.enumerate() if one.name == "uploads-probe"]
-        assert len(probes) == 1
-    finally:
-        release.set()
-    probes[0].join()
-    assert visitor.get("/health").status_code == 200
+    yield release
+    release.set()
+    for probe in probes():
+        probe.join()
+    assert started.get("/health").status_code == 200
+
+
+def probes() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "uploads-probe"]
+
+
+def test_health_while_the_directory_hangs(started: Browser, hanging: threading.Event) -> None:
+    for _ in range(2):
+        assert started.get("/health").json["uploads"] == "unavailable"
+    assert len(probes()) == 1
+
+
+def test_health_while_a_directory_that_worked_is_silent_for_a_moment(
+    started: Browser, hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging.set()
+    assert started.get("/health").json["uploads"] == "ok"
+    hanging.clear()
+    for _ in range(2):
+        assert started.get("/health").json["uploads"] == "ok"
+    assert len(probes()) == 1
+    monkeypatch.setattr(health, "SILENCE_LIMIT", 0.05)
+    assert started.get("/health").json["uploads"] == "unavailable"
 
 
 def test_the_request_after_lost_connections_works(cluster: Cluster, browser: Browser) -> None:

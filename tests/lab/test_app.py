@@ -111,6 +111,8 @@ def test_the_process_can_write_to_its_uploads_only(host, unit):
 def test_the_volume_is_mounted_by_a_unit_with_two_servers_in_reserve(lab, host):
     assert host.service("mnt-nas.mount").is_running
     assert host.service("mnt-nas.mount").is_enabled
+    assert host.service("mnt-nas-watch").is_running
+    assert host.service("mnt-nas-watch").is_enabled
     mount = host.mount_point("/mnt/nas")
     assert mount.exists
     assert mount.filesystem == "fuse.glusterfs"

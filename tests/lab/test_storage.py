@@ -30,6 +30,8 @@ def test_glusterd_runs_and_starts_at_boot(lab, name):
     assert host.package("glusterfs-server").is_installed
     assert host.service("glusterd").is_running
     assert host.service("glusterd").is_enabled
+    assert host.service("glusterd-watch").is_running
+    assert host.service("glusterd-watch").is_enabled
 
 
 def test_the_volume_keeps_three_copies(lab, info):
@@ -47,6 +49,10 @@ def test_quorum_is_left_on(options):
 
 def test_a_dead_server_freezes_access_for_five_seconds_at_most(options):
     assert options["network.ping-timeout"] == "5"
+
+
+def test_what_a_dying_server_left_is_healed_within_seconds(options):
+    assert options["cluster.heal-timeout"] == "30"
 
 
 def test_only_the_app_and_the_storage_servers_are_let_in(lab, options):

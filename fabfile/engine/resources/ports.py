@@ -8,16 +8,30 @@ from dataclasses import dataclass
 from fabfile.engine.change import Change, Refused
 
 
+def listeners(port: int) -> str:
+    """Return shell that prints number, unit ("-": none) and name of each process on a TCP port."""
+    return (
+        f"ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | sort -u |\n"
+        "while IFS== read -r _ pid; do\n"
+        # systemd(1): the last part of the control group's path is the unit.
+        "  unit=$(sed -n '/^0::\\|name=systemd:/s,.*/,,p' \"/proc/$pid/cgroup\" | head -n 1)\n"
+        '  echo "$pid ${unit:--} $(cat "/proc/$pid/comm")"\n'
+        "done"
+    )
+
+
 @dataclass(frozen=True)
 class Port:
     """A TCP port on which nobody but these systemd units may listen; it changes nothing.
 
     `remedy` ends the sentence that names the stranger, as "or choose another port in ...".
+    `known` is a shell condition under which "$unit" is not a stranger, either.
     """
 
     number: int
     units: tuple[str, ...]
     remedy: str = ""
+    known: str = "false"
 
     @property
     def key(self) -> str:
@@ -27,11 +41,10 @@ class Port:
     def probe(self) -> str:
         """Print number, unit and name of each process that listens on the port."""
         return (
-            f"ss -Hltnp 'sport = :{self.number}' | grep -o 'pid=[0-9]*' | sort -u |\n"
-            "while IFS== read -r _ pid; do\n"
-            # systemd(1): the last part of the control group's path is the unit.
-            "  unit=$(sed -n '/^0::\\|name=systemd:/s,.*/,,p' \"/proc/$pid/cgroup\" | head -n 1)\n"
-            '  echo "$pid ${unit:--} $(cat "/proc/$pid/comm")"\n'
+            f"{listeners(self.number)} |\n"
+            "while read -r pid unit name; do\n"
+            f"  {self.known} ||\n"
+            '  echo "$pid $unit $name"\n'
             "done"
         )
 

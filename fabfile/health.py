@@ -1,0 +1,50 @@
+"""Shell conditions that tell on an app server whether the application works."""
+
+from __future__ import annotations
+
+import shlex
+
+from fabfile.engine.resources.ports import listeners
+
+# One slow answer is no sign of a process that hangs.
+ATTEMPTS, ATTEMPT_SECONDS = 3, 3
+# Patterns of bash for the first line of an answer.
+GOOD, ANY = "*' 200 '*", "HTTP/*"
+
+
+def healthy(unit: str, port: int, path: str) -> str:
+    """Return a condition: the health path answers 200 here, and it is the unit that answers."""
+    ours = f'[ "$({listeners(port)} | cut -d " " -f 2 | sort -u)" = {unit} ]'
+    named = f"{{ echo 'port {port} is not, or not only, that of {unit}'; false; }}"
+    return f"{{ {ours} || {named}; }} && {_answers(port, path, 6, GOOD)}"
+
+
+def responsive(unit: str, port: int, path: str, starting: int) -> str:
+    """Return a condition: the health path answers, whatever it says, or has had no time to yet.
+
+    What it says to be away is not brought back by a restart. `starting` is how many seconds a
+    process may take until it listens.
+    """
+    attempt = _answers(port, path, ATTEMPT_SECONDS, ANY)
+    listens = f"ss -Hltn 'sport = :{port}' | grep -q ."
+    age = f'$(ps -o etimes= -p "$(systemctl show -P MainPID {unit})")'
+    starts = f"{{ ! {listens} && [ {age} -lt {starting} ]; }}"
+    return f"{{ {' || '.join([attempt] * ATTEMPTS)} || {starts}; }}"
+
+
+def same_files(unit: str, mount: str, directory: str) -> str:
+    """Return a condition: what the unit sees at a directory is on what is mounted now."""
+    process = f"$(systemctl show -P MainPID {unit})"
+    # Each mount of a volume has a device number of its own.
+    device = "timeout 5 stat -c %d"
+    return f'[ "$({device} {mount}/)" = "$({device} /proc/{process}/root{directory}/)" ]'
+
+
+def _answers(port: int, path: str, seconds: int, pattern: str) -> str:
+    """Return a condition: the first line of the answer is like the pattern. Bash opens the port."""
+    request = f"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
+    script = (
+        f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{request}' >&3; "
+        f'IFS= read -r line <&3; echo "$line"; [[ $line == {pattern} ]]'
+    )
+    return f"timeout {seconds} bash -c {shlex.quote(script)}"
