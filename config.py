@@ -92,6 +92,7 @@ APPLICATIONS = {
         "start": "gunicorn --bind 0.0.0.0:${PORT} --workers 2 --threads 4 wsgi:app",
         "health": "/health",
         "environment": {},  # more variables for it; no secrets
+        "connections": 10,  # to the database, from one server: 2 workers of 4 threads, and spare
         "memory": 400,  # MiB, at most
         "uid": 900,  # of its system user: the same on all servers, for files on the shared volume
     },
@@ -129,6 +130,7 @@ APPLICATIONS = {
             "NODE_OPTIONS": "--require ./deployer/preload.js --max-old-space-size=160",
         },
         "log": "errors",  # and not what it prints, each statement of SQL; default: "all"
+        "connections": 6,
         "memory": 300,
         "uid": 901,
     },
@@ -138,6 +140,7 @@ PORTS = {
     "http": 80,  # where the load balancer answers the users
     "app": 3000,
     "statistics": 8404,  # HAProxy's page and metrics, on the management address only
+    "database": 5432,
 }
 
 # How many copies of an uploaded file the storage servers keep.

@@ -8,14 +8,21 @@ from fabfile.operations import picture as scenario_picture
 from fabfile.operations import status as status_report
 
 BATCH = "app servers that change at once: a number or a percentage of them"
+NEW_DATABASE = "make an empty database in place of one that is gone"
 REF = "a commit, tag or branch of the application, for this time"
 WAIT = "wait while another operation is in progress"
 
 
-@task(help={"batch": BATCH, "wait": WAIT, "ref": REF})
-def deploy(context: Context, batch: str = "1", wait: bool = False, ref: str = "") -> None:
+@task(help={"batch": BATCH, "wait": WAIT, "ref": REF, "new-database": NEW_DATABASE})
+def deploy(
+    context: Context,
+    batch: str = "1",
+    wait: bool = False,
+    ref: str = "",
+    new_database: bool = False,
+) -> None:
     """Bring all machines to the state that config.py describes."""
-    deployment.deploy(batch=batch, wait=wait, ref=ref)
+    deployment.deploy(batch=batch, wait=wait, ref=ref, new_database=new_database)
 
 
 @task(help={"ref": REF})

@@ -6,9 +6,13 @@ computer and the app servers; this machine gets what PostgreSQL stores of it.
 
 from __future__ import annotations
 
-from fabfile.engine.change import Resource
-from fabfile.engine.resources import Packages, Run, Service
-from fabfile.scenario import Machine, Scenario
+import shlex
+from collections.abc import Set
+from pathlib import Path
+
+from fabfile.engine.change import Change, Resource
+from fabfile.engine.resources import Memory, Packages, Port, Run, Service
+from fabfile.scenario import Machine, Scenario, capacity
 from fabfile.scenario.credentials import scram_verifier
 from fabfile.templates import template
 from fabfile.view import View
@@ -16,21 +20,32 @@ from fabfile.view import View
 # The version of Debian 12.
 CLUSTER = "/etc/postgresql/15/main"
 UNIT = "postgresql@15-main.service"
+# Of earlier versions: it was for other people's clusters, too.
+OLD_SETTINGS = "/etc/systemd/system/postgresql@.service.d"
 # Not /usr/bin/psql: that is a Perl script, which looks for a cluster for longer than psql works.
 PSQL = "/usr/lib/postgresql/15/bin/psql"
+LIBRARY = Path(__file__).with_suffix(".sh").read_text()
 
 
 def url(scenario: Scenario) -> str:
     """Answer the DATABASE_URL of the app servers, password included."""
     role, password = scenario.application.database, scenario.secret("database_password")
     host = scenario.tier("database")[0].address("lan4")
-    return f"postgresql://{role}:{password}@{host}:5432/{role}"
+    return f"postgresql://{role}:{password}@{host}:{scenario.ports['database']}/{role}"
 
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the database server looks like."""
+    port = scenario.ports["database"]
+    servers, each = len(scenario.tier("app")), [app.connections for app in scenario.applications]
+    needed = capacity.needed(servers, each)
     settings = template(
-        f"{CLUSTER}/conf.d/crm.conf", owner="postgres", group="postgres", machine=machine
+        f"{CLUSTER}/conf.d/crm.conf",
+        owner="postgres",
+        group="postgres",
+        machine=machine,
+        port=port,
+        connections=capacity.max_connections(servers, each),
     )
     access = template(
         f"{CLUSTER}/pg_hba.conf",
@@ -41,13 +56,34 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         names=sorted(application.database for application in scenario.applications),
         servers=scenario.tier("app"),
     )
-    order = template("/etc/systemd/system/postgresql@.service.d/crm.conf")
+    order = template(f"/etc/systemd/system/{UNIT}.d/crm.conf")
     return [
+        Memory(
+            needed * capacity.MEBIBYTES_EACH,
+            f"for {needed} connections: add memory, or lower 'connections' of the application",
+        ),
+        Port(
+            port,
+            (UNIT,),
+            f" or choose another port: PORTS in {scenario.source.name}",
+            socket=f"/run/postgresql/.s.PGSQL.{port}",
+        ),
         Packages("postgresql"),
+        *([_empty_cluster()] if scenario.new_database else []),
+        Run(
+            "remove an earlier version's settings for all clusters",
+            f"rm -r {OLD_SETTINGS}/crm.conf && rmdir --ignore-fail-on-non-empty {OLD_SETTINGS}",
+            unless=f"[ ! -e {OLD_SETTINGS}/crm.conf ]",
+        ),
         order,
         settings,
         access,
-        Service(UNIT, restart=(settings.key, order.key), reload=(access.key,)),
+        Service(
+            UNIT,
+            restart=(settings.key, order.key),
+            reload=(access.key,),
+            ready=f"{LIBRARY}echo 'SELECT;' | ask",
+        ),
         _role(scenario),
         _database(scenario),
     ]
@@ -87,10 +123,43 @@ def _role(scenario: Scenario) -> Run:
     )
 
 
+def creation(scenario: Scenario) -> str:
+    """Return the key of the change that makes the application's database, an empty one."""
+    return f"create the database {scenario.application.database}"
+
+
+class Database(Run):
+    """The application's database. One that only cannot be asked now is looked for, not made."""
+
+    def probe(self) -> str:
+        """Print `unknown`, too, when there is a cluster that does not run."""
+        return f"{super().probe()}\n{LIBRARY}! stopped || echo unknown"
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Make the database where there is none."""
+        if "unknown" not in facts.splitlines():
+            return super().plan(facts, changed)
+        name = self.name.removeprefix("create ")
+        lacking = (
+            f"PostgreSQL runs again, and has no {name}: is its data disk mounted? "
+            "Run it again to be told more."
+        )
+        script = f"{{ {self.unless}\n}} || {{ echo {shlex.quote(lacking)}; exit 1; }}"
+        return Change(f"find {name}", f"find {name}", script)
+
+
+def _empty_cluster() -> Run:
+    return Run(
+        "make the cluster's data",
+        f"{LIBRARY}make_data",
+        unless=f"{LIBRARY}has_data",
+    )
+
+
 def _database(scenario: Scenario) -> Run:
     database = scenario.application.database
-    return Run(
-        f"create the database {database}",
+    return Database(
+        creation(scenario),
         _sql(
             f'CREATE DATABASE "{database}" OWNER "{database}" TEMPLATE template0 '
             "ENCODING 'UTF8' LOCALE 'C.UTF-8';"
@@ -102,8 +171,7 @@ def _database(scenario: Scenario) -> Run:
 
 def _sql(statements: str) -> str:
     """Answer shell that runs statements as PostgreSQL's administrator, given on standard input."""
-    psql = f"{PSQL} -qAtX -v ON_ERROR_STOP=1"
-    return f"cd / && runuser -u postgres -- {psql} <<'SQL'\n{statements}\nSQL\n"
+    return f"{LIBRARY}ask <<'SQL'\n{statements}\nSQL\n"
 
 
 def _holds(query: str) -> str:

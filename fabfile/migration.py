@@ -80,11 +80,11 @@ def _in_release(scenario: Scenario, command: str) -> str:
 
 def _connection(scenario: Scenario) -> str:
     host = scenario.tier("database")[0].address("lan4")
-    name = scenario.application.database
+    name, port = scenario.application.database, scenario.ports["database"]
     password = shlex.quote(scenario.secret("database_password"))
     return (
         f"PGPASSWORD={password} PGCONNECT_TIMEOUT=5 PGOPTIONS='-c client_min_messages=warning' "
-        f"{database.PSQL} -qAtX -v ON_ERROR_STOP=1 -h {host} -U {name} {name}"
+        f"{database.PSQL} -qAtX -v ON_ERROR_STOP=1 -h {host} -p {port} -U {name} {name}"
     )
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from fabfile.lab import access
 from fabfile.lab.actions import Request, lab_machines, perform, say
 from fabfile.lab.host import LabError
-from fabfile.scenario import ROOT, Scenario
+from fabfile.lab.machines import host_keys
+from fabfile.scenario import ROOT, Scenario, databases
 
 # What apt and the image builder may need to reach the outside.
 PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -44,8 +45,12 @@ def up(
     or described in config.py is made anew. `images_from` is another lab's image directory to take
     finished images from. Raises LabError.
     """
+    before = host_keys(scenario.lab).items()
     _ask(scenario, _starting(scenario, "up", machines, bare, str(images_from or "")))
     access.pin_host_keys(scenario)
+    if not before & host_keys(scenario.lab).items():
+        # None is the machine that it was: the databases are gone on purpose, with all the rest.
+        databases.forget(scenario.state)
 
 
 def down(scenario: Scenario, images: bool = False) -> None:

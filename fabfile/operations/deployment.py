@@ -25,6 +25,7 @@ from fabfile.engine.converge import (
 )
 from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Absent, MachineError, Remote
+from fabfile.operations import databases
 from fabfile.operations.progress import Progress, console, hide, interruptible
 from fabfile.rolling import BatchError
 from fabfile.scenario import ROOT, Scenario, ScenarioError, load
@@ -142,13 +143,20 @@ def _all_errors(found: MachineErrors, remotes: dict[str, Remote]) -> MachineErro
     return found
 
 
-def deploy(tier: str = "", batch: str = "1", wait: bool = False, ref: str = "") -> None:
+def deploy(
+    tier: str = "",
+    batch: str = "1",
+    wait: bool = False,
+    ref: str = "",
+    new_database: bool = False,
+) -> None:
     """Bring the machines (of a tier, or all) to their desired state; raises Exit on failure.
 
     `ref` is the commit, tag or branch to take of the application, this time, and not config.py's.
+    `new_database` lets an empty database take the place of one that was there.
     """
     started = time.monotonic()
-    wanted = at(scenario(), ref)
+    wanted = replace(at(scenario(), ref), new_database=new_database)
     try:
         stages = pipeline.stages(wanted, tier, batch)
     except BatchError as error:
@@ -186,11 +194,16 @@ def bring(
     Raises Exit on failure.
     """
     plan = planned(stages, remotes, wanted)
+    of_database = any(wanted.machine(name).tier == "database" for name in machines_of(stages))
     if not plan:
+        if of_database:
+            databases.note(wanted)
         count, seconds = len(machines_of(stages)), time.monotonic() - started
         console.print(f"0 changes: {count} machines are as they should be ({seconds:.1f} s)")
         return 0
     carry_out(wanted, plan, stages, remotes, started)
+    if of_database:
+        databases.note(wanted)
     return _count(plan)
 
 
@@ -253,9 +266,12 @@ def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenari
     progress = Progress({name: [LOOK] for name in machines_of(stages)})
     try:
         with progress.looking():
-            return make_plan(stages, remotes, progress.step)
+            plan = make_plan(stages, remotes, progress.step)
     except MachineErrors as errors:
         raise _refused(errors, wanted) from None
+    if reason := databases.emptiness(wanted, plan):
+        raise refuse(reason)
+    return plan
 
 
 def refuse(sentence: str) -> Exit:

@@ -187,7 +187,7 @@ def _asks(scenario: Scenario, tier: str) -> str:
         "firewall": f"HTTP, port {scenario.ports['http']}",
         "balancer": f"HTTP, port {scenario.ports['http']}",
         "app": f"HTTP, port {scenario.ports['app']}",
-        "database": "SQL, port 5432",
+        "database": f"SQL, port {scenario.ports['database']}",
         "storage": "files",
     }[tier]
 

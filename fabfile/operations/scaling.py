@@ -26,6 +26,9 @@ from fabfile.scenario.addresses import AddressError, allocate
 from fabfile.scenario.inventory import Inventory, write
 from fabfile.scenario.machines import HOST_NAME
 
+# How long a server that was added may take to answer a user.
+SPREAD_SECONDS = 30
+
 
 def add(
     names: Sequence[str],
@@ -54,7 +57,7 @@ def add(
         with connected(grown, names) as new:
             bring(pinned, pipeline.growing(pinned, names), {**remotes, **new}, started)
         write(inventory_file(grown.name), grown.inventory)
-    console.print(_spread(grown))
+    _show_spread(grown, names)
 
 
 def remove(
@@ -89,7 +92,7 @@ def remove(
             write(inventory_file(left.name), left.inventory)
         elif not changes and not made:
             raise refuse(_unknown(before, names))
-    console.print(_spread(left))
+    _show_spread(left)
 
 
 def scale(servers: int, wait: bool = False) -> None:
@@ -283,24 +286,39 @@ def _in_lab(action: str, wanted: Scenario, names: Sequence[str]) -> None:
         raise Exit(str(error), 1) from None
 
 
-def _spread(wanted: Scenario) -> str:
-    """Ask through the balancer until each server has answered, and tell how often each did."""
+def _show_spread(wanted: Scenario, new: Sequence[str] = ()) -> None:
+    """Tell how often each server answers users; raises Exit when a new one does not."""
+    served = _spread(wanted, new)
+    names = sorted({*served} | {machine.name for machine in wanted.serving}, key=_number)
+    counts = ", ".join(f"{name} {served[name]}" for name in names)
+    console.print(f"{served.total()} requests through {wanted.url}: {counts}")
+    silent = [name for name in new if not served[name]]
+    if silent:
+        raise Exit(
+            f"No user got an answer from {', '.join(silent)} within {SPREAD_SECONDS} s: see "
+            "app.logs and status, then fab deploy, or take it away by remove-server.",
+            1,
+        )
+
+
+def _spread(wanted: Scenario, awaited: Sequence[str]) -> Counter[str]:
+    """Ask through the balancer, until some servers have answered; return how often each did."""
     # Here, since its import takes longer than all of ours together, and every task reads this file.
     import requests
 
-    expected = {machine.name for machine in wanted.serving}
     served: Counter[str] = Counter()
+    deadline = time.monotonic() + SPREAD_SECONDS
     with requests.Session() as browser:
         browser.trust_env = False  # a proxy would not be the way of the users
         # Others ask, too, so a server can miss its turn with us.
-        while sum(served.values()) < 10 * len(expected):
+        while time.monotonic() < deadline:
             try:
                 answer = browser.get(wanted.url + wanted.application.health.lstrip("/"), timeout=5)
-                served[answer.headers.get("X-Served-By", "nobody")] += 1
+                good = answer.status_code == 200
+                served[answer.headers.get("X-Served-By", "nobody") if good else "nobody"] += 1
             except requests.RequestException:
                 served["nobody"] += 1
-            if expected <= served.keys() and sum(served.values()) >= 2 * len(expected):
+            enough = served.total() >= 2 * len(wanted.serving)
+            if enough and all(served[name] for name in awaited):
                 break
-    names = sorted({*served} | expected, key=_number)
-    counts = ", ".join(f"{name} {served[name]}" for name in names)
-    return f"{sum(served.values())} requests through {wanted.url}: {counts}"
+    return served

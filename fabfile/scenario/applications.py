@@ -30,6 +30,7 @@ KEYS = {
     "administrator": (str, "admin"),
     "uploads": (str, ""),
     "temporary": (list, ()),
+    "connections": (int, 20),
     "memory": (int, 400),
     "uid": (int, 900),
     "log": (str, "all"),
@@ -94,6 +95,8 @@ def _check_words(entry: str, table: dict, mistakes: list[str]) -> None:
     for key in ("packages", "build_packages", "exclude", "temporary"):
         if not all(isinstance(value, str) for value in table[key]):
             mistakes.append(f"{entry}[{key!r}] is {table[key]!r}, each must be text")
+    if not 1 <= table["connections"] <= 500:
+        mistakes.append(f"{entry}['connections'] is {table['connections']}, it must be 1 to 500")
     if table["memory"] < 64:
         mistakes.append(f"{entry}['memory'] is {table['memory']} MiB, 64 at least")
     if table["log"] not in ("all", "errors"):

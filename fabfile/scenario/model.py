@@ -74,6 +74,7 @@ class Application:
     administrator: str  # who can log in at first
     uploads: str  # the directory in the release that is on the volume; "": named by UPLOADS
     temporary: tuple[str, ...]  # directories in the release for what need not last
+    connections: int  # to the database, from one server, at most
     memory: int  # MiB
     uid: int  # of its system user, the same on every server
     log: str  # "all" that it prints, or "errors"
@@ -111,6 +112,7 @@ class Scenario:
     `machines` is in the order of the file, added ones last. `pinned` is the release to run and the
     app server that has it, where it is not the one of the application's source. `absent` names app
     servers in maintenance that cannot be reached: they stay in the scenario, and as they are.
+    `new_database` says that an empty database may take the place of one that was there.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Scenario:
     inventory: Inventory = field(default_factory=Inventory)
     pinned: Pinned | None = None
     absent: frozenset[str] = frozenset()
+    new_database: bool = False
 
     def tier(self, name: str) -> tuple[Machine, ...]:
         """Answer the machines of a tier, in the order of config.py."""

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fabfile.scenario import capacity
 from fabfile.scenario.applications import read_applications
 from fabfile.scenario.machines import (
     HOST_NAME,
@@ -26,7 +27,12 @@ from fabfile.scenario.tables import read_table
 ENTRIES = {"NAME", "NETWORKS", "MACHINES", "LOGIN", "PORTS", "STORAGE", "LAB"}
 ENTRIES |= {"APPLICATION", "APPLICATIONS"}
 LOGIN = {"user": (str, "deploy"), "port": (int, 22), "key": (str, ""), "known_hosts": (str, "")}
-PORTS = {"http": (int, 80), "app": (int, 3000), "statistics": (int, 8404)}
+PORTS = {
+    "http": (int, 80),
+    "app": (int, 3000),
+    "statistics": (int, 8404),
+    "database": (int, 5432),
+}
 STORAGE = {"replicas": (int, 3), "brick": (str, "/nas/brick")}
 LAB = {
     "directory": (str, "/var/lib/crm-lab"),
@@ -57,6 +63,9 @@ def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
     check_tiers(machines, storage["replicas"], mistakes)
     _check_values(login, ports, storage, lab, networks, mistakes)
     applications = read_applications(entries, mistakes)
+    servers = sum(machine.tier == "app" for machine in machines)
+    if crowd := capacity.problem(servers, {each.name: each.connections for each in applications}):
+        mistakes.append(crowd)
     if mistakes:
         raise ScenarioError(str(source), mistakes)
     return Scenario(

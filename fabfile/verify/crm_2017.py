@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from fabfile.verify.browser import Browser, png
 from fabfile.verify.check import Check, Site, judged
+from fabfile.verify.database import CLUSTER
 
 # Those of its seed, which everybody can read.
 PUBLIC_LOGIN, PUBLIC_PASSWORD, PUBLIC_TOKEN = "admin2", "1234", "1234567890"
@@ -177,7 +178,8 @@ class _Visitor:
 
     def _query(self, sql: str) -> str:
         machine = self._scenario.tier("database")[0].name
-        psql = f"psql -qXAt -v ON_ERROR_STOP=1 -d {self._scenario.application.database}"
+        name = self._scenario.application.database
+        psql = f"psql --cluster {CLUSTER} -qXAt -v ON_ERROR_STOP=1 -d {name}"
         return self._site.run(machine, f"cd / && runuser -u postgres -- {psql} <<'SQL'\n{sql}\nSQL")
 
 

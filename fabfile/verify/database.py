@@ -8,7 +8,8 @@ from fabfile.scenario import Machine
 from fabfile.verify.check import Check, Site, judged, together
 from fabfile.waiting import wait_until
 
-PORT = 5432
+# Debian's name of it: it asks its own settings for the port, whoever else has the usual one.
+CLUSTER = "15/main"
 CONNECTED_SECONDS = 10
 
 STARTUP = """
@@ -69,7 +70,8 @@ def checks(site: Site) -> list[Check]:
 
 def _query(site: Site, sql: str) -> str:
     machine = site.scenario.tier("database")[0].name
-    return site.run(machine, f'cd / && runuser -u postgres -- psql -XAt -c "{sql}"').strip()
+    psql = f"psql --cluster {CLUSTER}"
+    return site.run(machine, f'cd / && runuser -u postgres -- {psql} -XAt -c "{sql}"').strip()
 
 
 def _connected(site: Site, app: Machine) -> tuple[bool, str]:
@@ -102,7 +104,7 @@ def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
     program = STARTUP.format(
         name=site.scenario.application.database,
         address=site.scenario.tier("database")[0].address("lan4"),
-        port=PORT,
+        port=site.scenario.ports["database"],
     )
     answer = site.python(stranger.name, program)
     refused = "no pg_hba.conf entry" in answer
@@ -111,10 +113,11 @@ def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
 
 def _wrong_password(site: Site, app: Machine) -> tuple[bool, str]:
     name = site.scenario.application.database
-    address = site.scenario.tier("database")[0].address("lan4")
+    where = f"-h {site.scenario.tier('database')[0].address('lan4')}"
+    where += f" -p {site.scenario.ports['database']}"
     text = site.run(
         app.name,
-        f"PGPASSWORD=wrong PGCONNECT_TIMEOUT=5 psql -Xw -h {address} -U {name} -c 'SELECT 1'",
+        f"PGPASSWORD=wrong PGCONNECT_TIMEOUT=5 psql -Xw {where} -U {name} -c 'SELECT 1'",
     )
     refused = "password authentication failed" in text
     last = (text.strip().splitlines() or ["no answer"])[-1]

@@ -29,6 +29,7 @@ ORDER = (
     "habits",
     "elsewhere",
     "failures",
+    "database_faults",
     "lockout",
     "verify",
     "scaling",

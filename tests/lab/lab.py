@@ -124,6 +124,12 @@ class Lab:
         ssh = ("ssh", "-F", self.ssh_config, name, "sudo -n sh -eu")
         return run(*ssh, stdin=script, limit=limit, code=code).out
 
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        """Ask the scenario's PostgreSQL as its administrator; answer what it prints."""
+        psql = f"psql --cluster 15/main -qAtX -v ON_ERROR_STOP=1 -d {database}"
+        script = f"cd / && runuser -u postgres -- {psql} <<'SQL'\n{statement}\nSQL"
+        return self.do("bbdd", script).strip()
+
     def address(self, name: str, network: str) -> str:
         """Answer the address of a machine on a network."""
         return self.scenario.machine(name).address(network)

@@ -42,8 +42,7 @@ def person(lab, password):
 
 
 def sql(lab, statement):
-    script = f"cd / && runuser -u postgres -- psql -qXAt crm_2017 <<'SQL'\n{statement}\nSQL\n"
-    return lab.do("bbdd", script).strip()
+    return lab.sql(statement, "crm_2017")
 
 
 def falses(lab, config):

@@ -18,14 +18,7 @@ def bbdd(lab):
 @pytest.fixture
 def ask(lab):
     """Give a function that asks PostgreSQL as its administrator."""
-
-    def ask(query):
-        script = (
-            f"cd / && runuser -u postgres -- psql -qAtX -v ON_ERROR_STOP=1 <<'SQL'\n{query}\nSQL"
-        )
-        return lab.do("bbdd", script).strip()
-
-    return ask
+    return lab.sql
 
 
 def test_postgresql_is_debians_and_starts_at_boot(bbdd):

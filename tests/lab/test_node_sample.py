@@ -149,8 +149,7 @@ def test_a_migration_waits_for_one_that_is_under_way(lab, config):
 
 
 def sql(lab, statement):
-    script = f"cd / && runuser -u postgres -- psql -qXAt node_sample <<'SQL'\n{statement}\nSQL\n"
-    return lab.do("bbdd", script).strip()
+    return lab.sql(statement, "node_sample")
 
 
 def test_a_build_that_fails_shows_what_npm_said_and_nobody_notices(

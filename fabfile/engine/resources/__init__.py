@@ -2,9 +2,21 @@
 
 from fabfile.engine.resources.commands import Run
 from fabfile.engine.resources.files import Directory, File, Link, Unpacked
+from fabfile.engine.resources.memory import Memory
 from fabfile.engine.resources.packages import Packages
 from fabfile.engine.resources.ports import Port
 from fabfile.engine.resources.services import Service
 from fabfile.engine.resources.users import User
 
-__all__ = ["Directory", "File", "Link", "Packages", "Port", "Run", "Service", "Unpacked", "User"]
+__all__ = [
+    "Directory",
+    "File",
+    "Link",
+    "Memory",
+    "Packages",
+    "Port",
+    "Run",
+    "Service",
+    "Unpacked",
+    "User",
+]

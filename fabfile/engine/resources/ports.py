@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Set
 from dataclasses import dataclass
 
 from fabfile.engine.change import Change, Refused
 
 
-def listeners(port: int) -> str:
-    """Return shell that prints number, unit ("-": none) and name of each process on a TCP port."""
+def listeners(port: int, socket: str = "") -> str:
+    """Return shell that prints number, unit ("-": none) and name of each process on a TCP port.
+
+    `socket` is the path of a Unix socket that goes with it.
+    """
+    local = f"ss -Hlxp | grep -F {shlex.quote(f'{socket} ')}; " if socket else ""
     return (
-        f"ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | sort -u |\n"
+        f"{{ {local}ss -Hltnp 'sport = :{port}'; }} | grep -o 'pid=[0-9]*' | sort -u |\n"
         "while IFS== read -r _ pid; do\n"
         # systemd(1): the last part of the control group's path is the unit.
         "  unit=$(sed -n '/^0::\\|name=systemd:/s,.*/,,p' \"/proc/$pid/cgroup\" | head -n 1)\n"
@@ -26,12 +31,14 @@ class Port:
 
     `remedy` ends the sentence that names the stranger, as "or choose another port in ...".
     `known` is a shell condition under which "$unit" is not a stranger, either.
+    `socket` is the path of a Unix socket that goes with the port.
     """
 
     number: int
     units: tuple[str, ...]
     remedy: str = ""
     known: str = "false"
+    socket: str = ""
 
     @property
     def key(self) -> str:
@@ -41,7 +48,7 @@ class Port:
     def probe(self) -> str:
         """Print number, unit and name of each process that listens on the port."""
         return (
-            f"{listeners(self.number)} |\n"
+            f"{listeners(self.number, self.socket)} |\n"
             "while read -r pid unit name; do\n"
             f"  {self.known} ||\n"
             '  echo "$pid $unit $name"\n'

@@ -1,0 +1,69 @@
+"""Keeps a database that was there from being taken for one that has never been.
+
+A machine of the database's name may be a new one, or its data disk may not be mounted: both look
+like the first deployment. This computer and the app servers know better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+from fabfile import app, database
+from fabfile.engine.converge import Plan
+from fabfile.engine.remote import MachineError, Remote
+from fabfile.scenario import Machine, Scenario, databases
+
+
+def emptiness(wanted: Scenario, plan: Plan) -> str:
+    """Return why a plan must not be carried out, "" when no database that was there is made anew.
+
+    Asks the app servers where it would be made.
+    """
+    if wanted.new_database or not _makes(wanted, plan):
+        return ""
+    name = wanted.application.database
+    witnesses = {"this computer": databases.known_since(wanted.state, wanted.application.name)}
+    machines = wanted.present("app")
+    with ThreadPoolExecutor(max(1, len(machines))) as pool:
+        served = pool.map(_first_served(wanted), machines)
+        witnesses |= {each.name: since for each, since in zip(machines, served, strict=True)}
+    known = {who: since for who, since in witnesses.items() if since}
+    if not known:
+        return ""
+    (machine,) = (each.name for each in wanted.tier("database"))
+    since = min(known.values()).replace("T", " ").replace("Z", " UTC")
+    return (
+        f"{machine} has no database {name}, and {wanted.name} has had one since {since}, as "
+        f"{', '.join(known)} can tell: is it the right machine, and its data disk mounted? "
+        "To begin with an empty one: fab deploy --new-database."
+    )
+
+
+def note(wanted: Scenario) -> None:
+    """Note on this computer that the application's database is there."""
+    databases.note(wanted.state, wanted.application.name)
+
+
+def _makes(wanted: Scenario, plan: Plan) -> bool:
+    key = database.creation(wanted)
+    return any(
+        change.key == key
+        for machines in plan.values()
+        for changes in machines.values()
+        for change in changes
+    )
+
+
+def _first_served(wanted: Scenario) -> Callable[[Machine], str]:
+    def ask(machine: Machine) -> str:
+        with closing(Remote(machine.name, machine.login)) as remote:
+            try:
+                script = f"head -n 1 {app.home(wanted)}/history 2>/dev/null || :"
+                words = remote.run(script, seconds=20).text.split()
+            except MachineError:
+                return ""  # the others can tell
+            return words[0] if words else ""
+
+    return ask

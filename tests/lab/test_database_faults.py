@@ -1,0 +1,175 @@
+"""The database server when a stranger is in its place, its process dies, or its data is gone."""
+
+import re
+import sys
+import time
+
+import pytest
+
+from fabfile.scenario import load
+from fabfile.verify import _site
+from fabfile.verify import database as checks_of_the_database
+from tests.lab import places
+from tests.lab.commands import as_root, wait_for
+
+UNIT = "postgresql@15-main"
+DATA = "/var/lib/postgresql/15/main"
+OTHER = "postgresql@15-other"
+
+
+@pytest.fixture
+def stranger(mended):
+    """Give a cluster of somebody else's that has taken our port while ours was stopped."""
+    mended.do(
+        "bbdd",
+        f"systemctl stop postgresql@15-main; pg_createcluster 15 other -p 5432\n"
+        f"systemctl start {OTHER}",
+    )
+    yield mended
+    mended.do("bbdd", "pg_dropcluster --stop 15 other")
+    mended.fab("deploy", limit=240)
+
+
+def test_a_strangers_cluster_on_our_port_is_named_and_left_alone(stranger, tmp_path):
+    def refused():
+        done = stranger.fab("deploy", code=1)
+        assert f"bbdd: port 5432 is taken by postgres (process {pid()}" in done.text, done.text
+        assert f"of {OTHER}.service)" in done.text and "choose another port: PORTS in" in done.text
+        assert "Nothing was changed." in done.text
+        assert stranger.do("bbdd", "systemctl is-active postgresql@15-main", code=None) != "active"
+
+    def pid():
+        return stranger.do("bbdd", f"systemctl show -P MainPID {OTHER}").strip()
+
+    refused()
+    # One that listens on no address has the socket that goes with the port.
+    settings = "/etc/postgresql/15/other/postgresql.conf"
+    local = f"echo \"listen_addresses = ''\" >>{settings}; systemctl restart {OTHER}"
+    assert stranger.do("bbdd", f"{local}; ss -Hltn 'sport = :5432'") == ""
+    refused()
+
+    entries = stranger.entries
+    entries["PORTS"]["database"] = 5433
+    config = places.write(entries, tmp_path / "config.py")
+    stranger.fab("deploy", config=config, limit=240)
+    assert "0 changes" in stranger.fab("deploy", config=config).out
+    stranger.await_answer()
+    with _site(load(config)) as site:
+        wrong = [check for check in checks_of_the_database.checks(site) if not check.ok]
+    assert wrong == []
+    ask = "cd / && runuser -u postgres -- psql --cluster 15/other -XAtc"
+    assert stranger.do("bbdd", f"{ask} 'SELECT rolname FROM pg_roles WHERE rolcanlogin'") == (
+        "postgres\n"
+    )
+    assert "crm" not in stranger.do("bbdd", f"{ask} 'SELECT datname FROM pg_database'")
+
+
+def pid_of(lab):
+    """Return the process that is PostgreSQL's main one, 0 for none."""
+    return int(lab.do("bbdd", f"systemctl show -P MainPID {UNIT}"))
+
+
+def await_database(lab, what, seconds):
+    """Wait until PostgreSQL answers, and tell how long that took."""
+    begun = time.monotonic()
+    wait_for(what, lambda: lab.sql("SELECT 1") == "1", seconds)
+    print(f"{what}: {time.monotonic() - begun:.1f} s")
+
+
+def test_a_killed_postgresql_comes_back_by_itself_each_time(mended):
+    for number in range(1, 4):
+        wait_for("a main process", lambda: pid_of(mended) > 1)
+        before = pid_of(mended)
+        mended.do("bbdd", f"kill -KILL {before}")
+        wait_for("another main process", lambda: pid_of(mended) not in (0, before))  # noqa: B023
+        await_database(mended, f"PostgreSQL after kill {number}", 30)
+    assert mended.planned() == []
+
+
+def test_who_stops_postgresql_finds_it_stopped(mended):
+    for stop in (f"systemctl stop {UNIT}", "runuser -u postgres -- pg_ctlcluster 15 main stop"):
+        mended.do("bbdd", f"cd / && {stop} 2>&1")
+        # Longer than systemd would wait before it starts it again.
+        state = f"sleep 3; systemctl is-active {UNIT}"
+        assert mended.do("bbdd", state, code=None) == "inactive\n", stop
+        planned = mended.planned()
+        assert ("bbdd", f"start {UNIT}.service") in planned, planned
+        mended.fab("deploy", limit=120)
+    mended.await_answer()
+
+
+@pytest.fixture
+def small_disk(mended):
+    """Have PostgreSQL write its log of changes to a file system of its own, of 64 MiB."""
+    mended.do(
+        "bbdd",
+        f"systemctl stop {UNIT}; cd {DATA}; mv pg_wal /var/lib/postgresql/wal; mkdir pg_wal\n"
+        "mount -t tmpfs -o size=64m wal pg_wal; cp -a /var/lib/postgresql/wal/. pg_wal/\n"
+        f"chown postgres: pg_wal; chmod 700 pg_wal; systemctl start {UNIT}",
+    )
+    yield mended
+    mended.do(
+        "bbdd",
+        f"systemctl stop {UNIT}; cd {DATA}; rm -f pg_wal/filler\n"
+        "find /var/lib/postgresql/wal -mindepth 1 -delete\n"
+        "cp -a pg_wal/. /var/lib/postgresql/wal/; umount pg_wal; rmdir pg_wal\n"
+        f"mv /var/lib/postgresql/wal pg_wal; systemctl start {UNIT}",
+    )
+
+
+def test_postgresql_comes_back_when_a_full_disk_has_space_again(small_disk):
+    small_disk.do("bbdd", f"head -c 100M /dev/zero >{DATA}/pg_wal/filler 2>/dev/null || :")
+    statement = "CREATE TABLE filling AS SELECT repeat('x', 1000) FROM generate_series(1, 100000)"
+    with pytest.raises(AssertionError, match="server closed the connection"):
+        small_disk.sql(statement)
+    small_disk.do("bbdd", f"systemctl is-active {UNIT}", code=None)
+    small_disk.do("bbdd", f"rm {DATA}/pg_wal/filler")
+    await_database(small_disk, "PostgreSQL after there is space again", 60)
+
+
+REFUSAL = r"bbdd has no database crm, and lab-tests has had one since 20\d\d-\d\d-\d\d .* UTC, as "
+
+
+def refused(lab, *words):
+    """Have a command refused; return who is said to know of the database."""
+    done = lab.fab(*words, code=1, limit=120)
+    found = re.search(REFUSAL + r"(.*) can tell: is it the right machine, and its data", done.err)
+    assert found and "fab deploy --new-database" in done.err, done.text
+    assert done.err.endswith("Nothing was changed.\n"), done.text
+    return found[1]
+
+
+def test_a_data_disk_that_is_not_mounted_is_no_empty_database(mended):
+    mended.do("bbdd", f"systemctl stop {UNIT}; mv {DATA} {DATA}.away")
+    try:
+        for words in (["plan"], ["deploy"], ["database.deploy"]):
+            assert refused(mended, *words) == "this computer, s1, s2, s3"
+        assert mended.do("bbdd", f"ls -d {DATA}*") == f"{DATA}.away\n"
+    finally:
+        mended.do("bbdd", f"mv {DATA}.away {DATA}")
+    # Now it is one that only does not run.
+    mended.fab("deploy", limit=120)
+    mended.await_answer()
+
+
+def test_an_empty_machine_in_the_place_of_the_database_is_refused(mended):
+    customers = mended.sql("SELECT count(*) FROM customers", "crm")
+    program = (
+        "from pathlib import Path; from fabfile.lab import machines; "
+        "from fabfile.scenario import load; machines.remove(load().lab, 'bbdd')"
+    )
+    as_root(sys.executable, "-c", program, environment=mended.environment())
+    mended.invoke("lab.up", limit=120)
+    assert refused(mended, "deploy") == "this computer, s1, s2, s3"
+    # From another computer, which has never seen it.
+    note = places.STATE / "databases.json"
+    known = note.read_text()
+    note.unlink()
+    assert refused(mended, "deploy") == "s1, s2, s3"
+    note.write_text(known)
+    # It was the only one; whoever wants to begin anew can.
+    mended.fab("deploy", "--new-database", limit=180)
+    mended.assert_nothing_to_do()
+    mended.await_answer()
+    assert int(mended.sql("SELECT count(*) FROM customers", "crm")) <= int(customers)
+    assert mended.sql("SELECT count(*) FROM users WHERE login = 'admin'", "crm") == "1"
