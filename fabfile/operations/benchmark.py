@@ -21,8 +21,8 @@ from rich.table import Table
 
 from fabfile import pipeline
 from fabfile.engine.converge import MachineErrors, make_plan
-from fabfile.operations.deployment import connected, scenario
 from fabfile.operations.progress import console, interruptible
+from fabfile.operations.session import connected, scenario
 from fabfile.scenario import ROOT, Scenario
 
 RUNS = 7

@@ -2,145 +2,31 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from invoke.exceptions import Exit
 
-from fabfile import balancer, pipeline
-from fabfile.engine.converge import (
-    LOOK,
-    MachineErrors,
-    Plan,
-    Report,
-    Stage,
-    everywhere,
-    execute,
-    make_plan,
-)
-from fabfile.engine.lock import Busy, lock
-from fabfile.engine.remote import Absent, MachineError, Remote
+from fabfile import pipeline
+from fabfile.engine.converge import LOOK, MachineErrors, Plan, Report, Stage, execute, make_plan
+from fabfile.engine.remote import Remote
 from fabfile.operations import databases
 from fabfile.operations.progress import Progress, console, hide, interruptible
+from fabfile.operations.session import (
+    connected,
+    operation,
+    reach,
+    refuse,
+    refused,
+    scenario,
+    without_absent,
+)
 from fabfile.rolling import BatchError
-from fabfile.scenario import ROOT, Scenario, ScenarioError, load
+from fabfile.scenario import ROOT, Scenario
 from fabfile.scenario.credentials import known_secrets
 from fabfile.sources import REF, has_commits
-
-
-def scenario() -> Scenario:
-    """Answer the scenario; raises Exit with all its mistakes."""
-    try:
-        return load()
-    except ScenarioError as error:
-        raise Exit(str(error), 1) from None
-
-
-@contextmanager
-def connected(machines: Scenario, names: Sequence[str]) -> Iterator[dict[str, Remote]]:
-    """Answer a connection for each named machine, and close them all behind the block."""
-    remotes = {name: Remote(name, machines.machine(name).login) for name in names}
-    try:
-        yield remotes
-    finally:
-        for remote in remotes.values():
-            remote.close()
-
-
-@contextmanager
-def operation(
-    wanted: Scenario, names: Sequence[str], what: str, wait: bool = False, switches: bool = False
-) -> Iterator[dict[str, Remote]]:
-    """Answer connections to the machines for the time of an operation; there is one at a time.
-
-    The balancer keeps the scenario's lock. An app server in maintenance that nobody answers on is
-    left out. Raises Exit when someone else has the lock (`wait` waits instead), with the errors of
-    all machines, or when another application runs, unless it is an operation that `switches`.
-    """
-    keeper = wanted.tier("balancer")[0].name
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
-
-    def waits(holder: str) -> None:
-        console.print(f"{wanted.name} is being changed ({holder}); waiting", markup=False)
-
-    again = "Run it again: it goes on where it stopped."
-    with (
-        interruptible(again),
-        connected(wanted, [*names, keeper]) as remotes,
-        ExitStack() as held,
-    ):
-
-        def begin(remote: Remote) -> None:
-            remote.connect()
-            if remote.name == keeper:
-                held.enter_context(lock(remote, who, what, waits if wait else None))
-
-        try:
-            _reach(wanted, remotes, begin)
-        except Busy as holder:
-            raise Exit(
-                f"{wanted.name} is being changed ({holder}). Nothing was changed: run it again "
-                "when that has ended, or with --wait.",
-                1,
-            ) from None
-        if not switches:
-            _refuse_another(wanted, remotes[keeper])
-        yield remotes
-
-
-def _reach(wanted: Scenario, remotes: dict[str, Remote], begin: Callable[[Remote], None]) -> None:
-    """Begin on all machines, and drop those in maintenance that are not there.
-
-    Raises Exit with the errors of all others.
-    """
-    try:
-        everywhere(list(remotes.values()), begin)
-    except MachineErrors as found:
-        left_out = [error for error in found.errors if may_be_absent(wanted, error)]
-        if len(left_out) < len(found.errors):
-            raise _refused(_all_errors(found, remotes), wanted) from None
-        for error in left_out:
-            del remotes[error.machine]
-            console.print(f"{error}\n{error.machine} is in maintenance, and left as it is")
-
-
-def may_be_absent(wanted: Scenario, error: MachineError) -> bool:
-    """Tell whether an error is only that a server in maintenance is away."""
-    return isinstance(error, Absent) and error.machine in wanted.inventory.maintenance
-
-
-def without_absent(
-    wanted: Scenario, names: Sequence[str], remotes: Mapping[str, Remote]
-) -> Scenario:
-    """Return the scenario without the machines that an operation has left out of `names`."""
-    return replace(wanted, absent=frozenset(names) - remotes.keys())
-
-
-def _refuse_another(wanted: Scenario, keeper: Remote) -> None:
-    """Raise Exit when the machines run another application: part of them would get this one."""
-    name = wanted.application.name
-    runs = keeper.run(balancer.application()).text.strip()
-    if runs not in ("", name):
-        raise refuse(
-            f"{wanted.name} runs the application {runs}, not {name}. Say APPLICATION = {runs!r} in "
-            f"{wanted.source.name}, or CRM_APP={runs} before the command; only deploy switches."
-        )
-
-
-def _all_errors(found: MachineErrors, remotes: dict[str, Remote]) -> MachineErrors:
-    """Answer what is wrong with each machine, also with those that only refuse root."""
-    try:
-        everywhere(list(remotes.values()), lambda remote: remote.run(":"))
-    except MachineErrors as errors:
-        named = {error.machine for error in errors.errors}
-        others = [error for error in found.errors if error.machine not in named]
-        return MachineErrors([*errors.errors, *others])
-    return found
 
 
 def deploy(
@@ -226,7 +112,7 @@ def show_plan(tier: str = "", ref: str = "") -> None:
     wanted = at(scenario(), ref)
     names = machines_of(pipeline.stages(wanted, tier))
     with interruptible("Nothing was changed."), connected(wanted, names) as remotes:
-        _reach(wanted, remotes, Remote.connect)
+        reach(wanted, remotes, Remote.connect)
         wanted = without_absent(wanted, names, remotes)
         stages = pipeline.stages(wanted, tier)
         plan = planned(stages, remotes, wanted)
@@ -268,32 +154,10 @@ def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenari
         with progress.looking():
             plan = make_plan(stages, remotes, progress.step)
     except MachineErrors as errors:
-        raise _refused(errors, wanted) from None
+        raise refused(errors, wanted) from None
     if reason := databases.emptiness(wanted, plan):
         raise refuse(reason)
     return plan
-
-
-def refuse(sentence: str) -> Exit:
-    """Answer what ends a task before it has changed anything."""
-    return Exit(f"{sentence}\nNothing was changed.", 1)
-
-
-def _refused(errors: MachineErrors, wanted: Scenario) -> Exit:
-    lines = [f"{error}{_way_out(wanted, error)}" for error in errors.errors]
-    return refuse(hide("\n".join(lines), known_secrets(wanted.state)))
-
-
-def _way_out(wanted: Scenario, error: MachineError) -> str:
-    """Return how the others can be changed without an app server that is away."""
-    name = error.machine
-    serving = [machine.name for machine in wanted.serving]
-    if not isinstance(error, Absent) or name not in serving or len(serving) == 1:
-        return ""
-    return (
-        f" If it stays away, 'invoke maintenance --server {name} on' has it left out until it is "
-        f"back, and 'invoke remove-server --name {name}' takes it away for good."
-    )
 
 
 def _todo(stages: Sequence[Stage], plan: Plan) -> dict[str, list[str]]:

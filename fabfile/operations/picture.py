@@ -11,8 +11,8 @@ from xml.sax.saxutils import escape
 
 from invoke.exceptions import Exit
 
-from fabfile.operations.deployment import scenario as scenario_to_show
 from fabfile.operations.progress import console
+from fabfile.operations.session import scenario as scenario_to_show
 from fabfile.scenario import ROOT, Machine, Scenario
 
 PICTURE = ROOT / "docs" / "scenario.svg"

@@ -19,18 +19,16 @@ from rich.table import Table
 from fabfile import app, pipeline, servers
 from fabfile.engine.converge import MachineErrors, Stage, everywhere
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.operations.deployment import (
-    bring,
-    carry_out,
+from fabfile.operations.deployment import bring, carry_out, machines_of
+from fabfile.operations.progress import console, hide
+from fabfile.operations.session import (
     connected,
-    machines_of,
     may_be_absent,
     operation,
     refuse,
     scenario,
     without_absent,
 )
-from fabfile.operations.progress import console, hide
 from fabfile.release import identifier
 from fabfile.rolling import BatchError
 from fabfile.scenario import Machine, Pinned, Scenario

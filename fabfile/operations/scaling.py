@@ -19,15 +19,14 @@ from invoke.exceptions import Exit
 
 from fabfile import haproxy, pipeline, servers
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.operations.deployment import bring, connected, operation, refuse, scenario
+from fabfile.operations.deployment import bring
 from fabfile.operations.progress import console
+from fabfile.operations.session import connected, operation, refuse, scenario
+from fabfile.operations.spread import by_number, show_spread
 from fabfile.scenario import Machine, Pinned, Scenario, ScenarioError, inventory_file, load
 from fabfile.scenario.addresses import AddressError, allocate
 from fabfile.scenario.inventory import Inventory, write
 from fabfile.scenario.machines import HOST_NAME
-
-# How long a server that was added may take to answer a user.
-SPREAD_SECONDS = 30
 
 
 def add(
@@ -57,7 +56,7 @@ def add(
         with connected(grown, names) as new:
             bring(pinned, pipeline.growing(pinned, names), {**remotes, **new}, started)
         write(inventory_file(grown.name), grown.inventory)
-    _show_spread(grown, names)
+    show_spread(grown, names)
 
 
 def remove(
@@ -92,18 +91,18 @@ def remove(
             write(inventory_file(left.name), left.inventory)
         elif not changes and not made:
             raise refuse(_unknown(before, names))
-    _show_spread(left)
+    show_spread(left)
 
 
 def scale(servers: int, wait: bool = False) -> None:
     """Add or remove the highest-numbered app servers until so many are there."""
-    now = sorted((machine.name for machine in scenario().tier("app")), key=_number)
+    now = sorted((machine.name for machine in scenario().tier("app")), key=by_number)
     if servers == len(now):
         console.print(f"nothing to do: there are {servers} app servers: {', '.join(now)}")
     elif servers < len(now):
         remove(now[servers:], wait=wait)
     else:
-        highest = _number(now[-1])[0]
+        highest = by_number(now[-1])[0]
         add([f"s{highest + more}" for more in range(1, servers - len(now) + 1)], wait=wait)
 
 
@@ -212,11 +211,6 @@ def _unknown(before: Scenario, names: Sequence[str]) -> str:
     return f"There is no app server {', '.join(names)}; there are {known}."
 
 
-def _number(name: str) -> tuple[int, str]:
-    digits = re.search(r"\d+$", name)
-    return int(digits[0]) if digits else 0, name
-
-
 def _balancer(known: Scenario) -> str:
     return known.tier("balancer")[0].name
 
@@ -284,41 +278,3 @@ def _in_lab(action: str, wanted: Scenario, names: Sequence[str]) -> None:
         {"up": commands.up, "remove": commands.remove}[action](wanted, names)
     except LabError as error:
         raise Exit(str(error), 1) from None
-
-
-def _show_spread(wanted: Scenario, new: Sequence[str] = ()) -> None:
-    """Tell how often each server answers users; raises Exit when a new one does not."""
-    served = _spread(wanted, new)
-    names = sorted({*served} | {machine.name for machine in wanted.serving}, key=_number)
-    counts = ", ".join(f"{name} {served[name]}" for name in names)
-    console.print(f"{served.total()} requests through {wanted.url}: {counts}")
-    silent = [name for name in new if not served[name]]
-    if silent:
-        raise Exit(
-            f"No user got an answer from {', '.join(silent)} within {SPREAD_SECONDS} s: see "
-            "app.logs and status, then fab deploy, or take it away by remove-server.",
-            1,
-        )
-
-
-def _spread(wanted: Scenario, awaited: Sequence[str]) -> Counter[str]:
-    """Ask through the balancer, until some servers have answered; return how often each did."""
-    # Here, since its import takes longer than all of ours together, and every task reads this file.
-    import requests
-
-    served: Counter[str] = Counter()
-    deadline = time.monotonic() + SPREAD_SECONDS
-    with requests.Session() as browser:
-        browser.trust_env = False  # a proxy would not be the way of the users
-        # Others ask, too, so a server can miss its turn with us.
-        while time.monotonic() < deadline:
-            try:
-                answer = browser.get(wanted.url + wanted.application.health.lstrip("/"), timeout=5)
-                good = answer.status_code == 200
-                served[answer.headers.get("X-Served-By", "nobody") if good else "nobody"] += 1
-            except requests.RequestException:
-                served["nobody"] += 1
-            enough = served.total() >= 2 * len(wanted.serving)
-            if enough and all(served[name] for name in awaited):
-                break
-    return served

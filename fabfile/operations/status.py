@@ -14,8 +14,8 @@ from rich.text import Text
 from fabfile import app, balancer, database, firewall, storage
 from fabfile.engine.converge import DONE, FAILED, LOOK, everywhere
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.operations.deployment import connected, scenario
 from fabfile.operations.progress import Progress, console, interruptible
+from fabfile.operations.session import connected, scenario
 from fabfile.scenario import Machine, Scenario
 from fabfile.view import View
 

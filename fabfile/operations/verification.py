@@ -8,8 +8,8 @@ import time
 from invoke.exceptions import Exit
 from rich.markup import escape
 
-from fabfile.operations.deployment import scenario
 from fabfile.operations.progress import console, hide
+from fabfile.operations.session import scenario
 from fabfile.scenario.credentials import known_secrets
 from fabfile.verify import Check, verify
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 from invoke.exceptions import Exit
 
-from fabfile.operations import scaling
+from fabfile.operations import spread
 from fabfile.scenario import capacity, databases
 
 
@@ -66,10 +66,10 @@ def test_a_new_server_that_answers_nobody_is_no_success(entries, read, monkeypat
     entries["MACHINES"]["fw"]["lan2"] = "127.0.0.1"
     entries["MACHINES"]["lb"]["lan2"] = "127.0.0.2"
     entries["PORTS"]["http"] = server.server_port
-    monkeypatch.setattr(scaling, "SPREAD_SECONDS", 0.2)
+    monkeypatch.setattr(spread, "SPREAD_SECONDS", 0.2)
     try:
         with pytest.raises(Exit) as ended:
-            scaling._show_spread(read(), ["s1", "s2"])
+            spread.show_spread(read(), ["s1", "s2"])
     finally:
         server.shutdown()
         server.server_close()
