@@ -18,6 +18,7 @@ LEFT_OUT = pytest.StashKey[int]()
 # First what only looks, then what disturbs and mends; what takes the lab away comes last.
 ORDER = (
     "firewall",
+    "network",
     "balancer",
     "app",
     "database",
@@ -29,6 +30,7 @@ ORDER = (
     "elsewhere",
     "failures",
     "lockout",
+    "flushed",
     "verify",
     "scaling",
     "scaling_interrupted",
