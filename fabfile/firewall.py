@@ -10,7 +10,13 @@ from fabfile.view import View
 
 SCRIPT = "/etc/fw/fw.fw"
 SYSCTL = "/etc/sysctl.d/60-crm-fw.conf"
-UNIT = "/etc/systemd/system/fw.service"
+UNITS = "/etc/systemd/system"
+# What loads the rules again when somebody flushes them.
+RENEWAL = (
+    f"{UNITS}/fw-renew.service",
+    f"{UNITS}/fw-renew.timer",
+    f"{UNITS}/nftables.service.d/crm.conf",
+)
 # New rules undo themselves after this long, unless a new connection has come in by then.
 TRIAL_SECONDS = 20
 _LOCKED_OUT = (
@@ -61,7 +67,8 @@ def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
     lans = [machine.interface(name) for name in machine.addresses if name != "management"]
     live = ["net/ipv4/ip_forward", *(f"net/ipv4/conf/{lan}/rp_filter" for lan in lans)]
     return [
-        template(UNIT, scenario=scenario, machine=machine),
+        template(f"{UNITS}/fw.service", scenario=scenario, machine=machine),
+        *(template(path, scenario=scenario, machine=machine) for path in RENEWAL),
         template(SYSCTL, scenario=scenario, machine=machine, lans=lans),
         # systemd's own tool: sysctl is in procps, which a small machine lacks.
         Run(
@@ -71,10 +78,11 @@ def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
             after=(SYSCTL,),
         ),
         Service("fw.service"),
+        Service("fw-renew.timer", restart=RENEWAL),
     ]
 
 
 def view(scenario: Scenario, machine: Machine) -> View:
     """Answer what `status` shows of the firewall: whether its rules are loaded."""
     loaded = f"{SCRIPT} status >/dev/null 2>&1 && echo 'rules: loaded' || echo 'rules: not loaded'"
-    return View(("fw.service",), loaded)
+    return View(("fw.service", "fw-renew.timer"), loaded)

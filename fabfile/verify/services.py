@@ -21,7 +21,7 @@ def _units(site: Site, machine: Machine) -> tuple[str, ...]:
         "app": (f"{name}.service", "mnt-nas.mount"),
         "balancer": ("haproxy.service",),
         "database": ("postgresql@15-main.service",),
-        "firewall": ("fw.service",),
+        "firewall": ("fw.service", "fw-renew.timer"),
         "storage": ("glusterd.service",),
     }
     return units.get(machine.tier, ())

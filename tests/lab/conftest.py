@@ -18,6 +18,7 @@ LEFT_OUT = pytest.StashKey[int]()
 # First what only looks, then what disturbs and mends; what takes the lab away comes last.
 ORDER = (
     "firewall",
+    "network",
     "balancer",
     "app",
     "database",
@@ -31,6 +32,7 @@ ORDER = (
     "failures",
     "database_faults",
     "lockout",
+    "flushed",
     "verify",
     "scaling",
     "absent",

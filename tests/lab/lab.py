@@ -36,7 +36,7 @@ Host *
 STATE = """
 for file in /etc/fw/fw.fw /etc/haproxy/haproxy.cfg /etc/haproxy/errors/crm-503.http \
     /etc/crm-deployer/* /etc/systemd/system/*.service /etc/systemd/system/*.mount \
-    /etc/systemd/system/glusterd.service.d/* /usr/local/lib/crm-deployer/* \
+    /etc/systemd/system/*.timer /etc/systemd/system/*.d/crm.conf /usr/local/lib/crm-deployer/* \
     /etc/sysctl.d/60-* /etc/postgresql/15/main/pg_hba.conf /etc/postgresql/15/main/conf.d/*; do
     [ ! -f "$file" ] || echo "$file $(stat -c '%a %U %G' "$file") $(sha256sum < "$file")"
 done

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.lab import knocking
 from tests.lab.commands import wait_for
 
 SCRIPT = "/etc/fw/fw.fw"
@@ -57,6 +58,8 @@ def test_the_unit_is_loaded_before_the_network_at_each_boot(fw):
     before = fw.check_output("systemctl show -P Before fw.service").split()
     assert "network-pre.target" in before
     assert "systemd-sysctl.service" in before
+    # Who flushes all rules when it starts comes first.
+    assert "nftables.service" in fw.check_output("systemctl show -P After fw.service").split()
 
 
 def test_only_root_may_read_and_run_the_script(fw):
@@ -114,18 +117,78 @@ def test_other_words_are_refused(fw):
         assert fw.run(f"{SCRIPT} {words}").rc == 2
 
 
-def test_stop_forwards_nothing_and_start_brings_it_back(lab, fw, rules):
-    before, client = rules(), lab.host("c1")
-    fw.check_output(f"{SCRIPT} stop")
+def test_stop_closes_and_start_brings_it_back(lab, fw, rules):
+    before, client, balancer = rules(), lab.host("c1"), lab.host("lb")
+    fw.check_output("systemctl stop fw")
     try:
         assert fw.run(f"{SCRIPT} status").rc != 0
+        # What is not about forwarding stays: this very connection, and silence everywhere else.
+        assert rules() == [line for line in before if not line.startswith("-A FORWARD")]
         assert fw.sysctl("net.ipv4.ip_forward") == 0
         assert not connects(client, lab.address("lb", "lan2"), 80)
+        for host, network in ((client, "lan1"), (client, "lan2"), (balancer, "lan2")):
+            assert not connects(host, lab.address("fw", network), 22)
+        assert not pings(client, lab.address("fw", "lan1"))
     finally:
-        fw.check_output(f"{SCRIPT} start")
+        fw.check_output("systemctl start fw")
     assert rules() == before
     assert fw.run(f"{SCRIPT} status").rc == 0
     assert connects(client, lab.address("lb", "lan2"), 80, LONG)
+
+
+def test_a_restart_opens_nothing_for_a_moment(lab, fw):
+    with knocking.closed(lab) as knocked:
+        for _ in range(5):
+            fw.check_output("systemctl restart fw")
+    assert knocked() == []
+
+
+# Which network of fw's is the narrow one, what a client asks for so that what does not fit goes
+# towards it, and how long the answer is at least.
+NARROW = {
+    "an answer": ("lan1", "/login", "", 1400),
+    "a request": ("lan2", "/health", "x" * 6000, 100),
+}
+
+
+@pytest.mark.parametrize(("network", "path", "cookie", "least"), NARROW.values(), ids=NARROW)
+def test_what_is_too_big_for_a_network_comes_in_smaller_packets(
+    lab, fw, network, path, cookie, least
+):
+    lines = [f"GET {path} HTTP/1.1", "Host: crm", "Connection: close", f"Cookie: {cookie}", "", ""]
+    request = "\r\n".join(lines).encode()
+    ask = f"""
+import socket
+with socket.create_connection(("{lab.address("lb", "lan2")}", 80), 5) as one:
+    one.sendall({request!r})
+    answer = b""
+    while part := one.recv(65536):
+        answer += part
+print(len(answer), answer[:12])
+"""
+    fw.check_output(f"ip link set {network} mtu 1280")
+    try:
+        length, status = lab.do("c1", f"python3 - <<'END'{ask}END\n").split(" ", 1)
+    finally:
+        fw.check_output(f"ip link set {network} mtu 1500")
+        for name in ("c1", "lb"):
+            lab.do(name, "ip route flush cache")
+    assert status.strip() == "b'HTTP/1.1 200'"
+    assert int(length) >= least
+
+
+def test_only_of_a_connection_is_a_packet_reported_to_be_too_big(lab, fw):
+    client = lab.host("c1")
+    fw.check_output("ip link set lan2 mtu 1280")
+    try:
+        for network in ("lan2", "lan3"):
+            sent = client.run(f"ping -c 1 -W 1 -M do -s 1400 {lab.address('lb', network)}")
+            # Neither reported now nor known from before.
+            assert "100% packet loss" in sent.stdout
+            assert "Frag needed" not in sent.stdout
+            assert sent.stderr == ""
+    finally:
+        fw.check_output("ip link set lan2 mtu 1500")
 
 
 def test_a_client_reaches_http_and_ping_of_the_balancer(lab):

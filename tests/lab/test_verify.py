@@ -14,6 +14,12 @@ FAULTS = {
         "iptables -I OUTPUT -o lan1 -p tcp --sport 22 -j ACCEPT",
         "/etc/fw/fw.fw start",
     ),
+    "rules that nobody would load again": (
+        ("services: fw", "fw-renew.timer inactive"),
+        "fw",
+        "systemctl stop fw-renew.timer",
+        "systemctl start fw-renew.timer",
+    ),
     "a database open to a storage server": (
         ("database", "refused"),
         "bbdd",
