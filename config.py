@@ -89,6 +89,7 @@ APPLICATIONS = {
         "build": "python3 -m compileall -q .",
         "migrate": "python3 manage.py migrate",
         "seed": "python3 manage.py seed",  # once ever
+        "checks": "python3 manage.py checks-account",  # makes the account that verify uses
         "start": "gunicorn --bind 0.0.0.0:${PORT} --workers 2 --threads 4 wsgi:app",
         "health": "/health",
         "environment": {},  # more variables for it; no secrets

@@ -26,7 +26,8 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 timeout = 30
 # SIGTERM: requests under way get this long to finish.
 graceful_timeout = 20
-keepalive = 5
+# None: before another request on a connection, gunicorn would wait for the body that it refused.
+keepalive = 0
 # The proxy's address is not known here. All that is believed is X-Forwarded-Proto, and all it
 # decides is the Secure attribute of the session cookie of the client who sent it.
 forwarded_allow_ips = "*"

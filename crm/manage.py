@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Administrative commands: ``manage.py migrate`` and ``manage.py seed``.
+"""Administrative commands: ``manage.py migrate``, ``seed`` and ``checks-account``.
 
-Both read DATABASE_URL from the environment; ``seed`` also reads ADMIN_LOGIN and ADMIN_PASSWORD.
+All read DATABASE_URL from the environment; ``seed`` also reads ADMIN_LOGIN and ADMIN_PASSWORD,
+``checks-account`` CHECKS_LOGIN and CHECKS_PASSWORD.
 The exit status is 0 on success, 1 on a failure (one sentence on standard error), 2 on misuse.
 """
 
@@ -32,9 +33,19 @@ def seed(environ: Mapping[str, str]) -> str:
     return f"Created the administrator {login} and {len(seeding.SAMPLES)} sample customers."
 
 
+def make_checks_account(environ: Mapping[str, str]) -> str:
+    """Make the account of the checks; return a sentence on what was done."""
+    database = Database(settings.database_url(environ))
+    try:
+        seeding.make_checks_account(database, environ)
+    finally:
+        database.close()
+    return "The account of the checks is there."
+
+
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run one command and return the exit status."""
-    commands = {"migrate": migrate, "seed": seed}
+    commands = {"migrate": migrate, "seed": seed, "checks-account": make_checks_account}
     parser = argparse.ArgumentParser(prog="manage.py", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=commands)
     chosen = parser.parse_args(arguments).command

@@ -7,6 +7,7 @@ holds a lock there: nobody else does it at the same time, from whichever compute
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 
 from fabfile import app, database, release
 from fabfile.engine.change import Resource
@@ -21,28 +22,38 @@ SECONDS = 600
 def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the database holds of the application; done on one app server only."""
     application, identifier = scenario.application, release.identifier(scenario)
+    first = {
+        "ADMIN_LOGIN": application.administrator,
+        "ADMIN_PASSWORD": scenario.secret("administrator_password"),
+    }
+    token = {"API_TOKEN": scenario.secret("api_token")} if application.secure else {}
+    # It holds for this login, which follows from the password: a new one makes a new account.
+    login = scenario.checks_login if application.checks else ""
+    password = scenario.secret("checks_password") if application.checks else ""
+    checks = {"CHECKS_LOGIN": login, "CHECKS_PASSWORD": password}
     steps = (
-        ("migrate the database", f"migrate {identifier}", application.migrate),
-        ("seed the database", "seed", application.seed),
-        ("replace the public accounts", "secure", application.secure),
+        ("migrate the database", f"migrate {identifier}", application.migrate, {}),
+        ("seed the database", "seed", application.seed, first),
+        ("replace the public accounts", "secure", application.secure, {**first, **token}),
+        ("make the account of the checks", f"account {login}", application.checks, checks),
     )
     return [
         Run(
             f"{words} of {application.name}",
-            _once(scenario, what, command),
+            _once(scenario, what, command, variables),
             unless=_recorded(scenario, what),
             seconds=SECONDS,
         )
-        for words, what, command in steps
+        for words, what, command, variables in steps
         if command
     ]
 
 
-def _once(scenario: Scenario, what: str, command: str) -> str:
+def _once(scenario: Scenario, what: str, command: str, variables: Mapping[str, str]) -> str:
     """Answer shell that does and notes a step, unless someone did while it waited for the lock."""
     return (
         f"{_lock(scenario)}if ! {{ {_recorded(scenario, what)}\n}}; then\n"
-        f"{_in_release(scenario, command)}{_record(scenario, what)}fi\n"
+        f"{_in_release(scenario, command, variables)}{_record(scenario, what)}fi\n"
     )
 
 
@@ -61,16 +72,12 @@ IFS= read -r answer <&8 && [ "$answer" = held ] || {{ echo "no lock: $answer"; e
 """
 
 
-def _in_release(scenario: Scenario, command: str) -> str:
+def _in_release(scenario: Scenario, command: str, more: Mapping[str, str]) -> str:
     """Answer shell that runs a command of the application in the release, as its user."""
     application = scenario.application
     # Not of the environment's file, which is the running release's until this one serves. An export
-    # is the shell's own, so no password is in a process list. Only the seed reads the last ones.
-    variables = app.environment(scenario)
-    variables["ADMIN_LOGIN"] = application.administrator
-    variables["ADMIN_PASSWORD"] = scenario.secret("administrator_password")
-    if application.secure:
-        variables["API_TOKEN"] = scenario.secret("api_token")
+    # is the shell's own, so no password is in a process list.
+    variables = {**app.environment(scenario), **more}
     exports = "".join(f"export {key}={shlex.quote(text)}\n" for key, text in variables.items())
     return (
         f"{exports}cd {app.directory(scenario)}\n"

@@ -29,8 +29,6 @@ from application.database import Database
 from application.settings import Settings
 
 SESSION_HOURS = 12
-# Room for the text fields of a form next to the largest photo.
-FORM_ALLOWANCE = 256 * 1024
 
 
 class IdConverter(IntegerConverter):
@@ -69,7 +67,6 @@ def create_app(settings: Settings) -> Flask:
         # Else every answer, cached photos included, would carry a cookie.
         SESSION_REFRESH_EACH_REQUEST=False,
         PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_HOURS),
-        MAX_CONTENT_LENGTH=photos.PHOTO_MAXIMUM + FORM_ALLOWANCE,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
     )
     app.logger.setLevel(logging.INFO)

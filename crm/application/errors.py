@@ -1,25 +1,25 @@
 """Errors as readable pages, or as JSON below /api/."""
 
 from flask import Flask, current_app, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from application.database import DatabaseUnavailable
-from application.photos import TOO_BIG, UploadsUnavailable
+from application.photos import UploadsUnavailable
 from application.security import is_api
 
 TITLES = {
     400: "That did not work",
     404: "There is nothing here",
     405: "That is not possible here",
-    413: "That photo is too big",
+    408: "That took too long",
+    413: "That is too big",
     500: "Something went wrong",
     503: "Temporarily unavailable",
 }
 SENTENCES = {
     404: "The page does not exist, or what it showed has been deleted.",
     405: "This address does not support that kind of request.",
-    413: TOO_BIG,
     500: "The error has been recorded. Please try again later.",
 }
 
@@ -39,10 +39,8 @@ def _http_error(error: HTTPException) -> Answer:
     if error.code is None or error.code < 400:
         return error.get_response()
     status = error.code
-    own_words = (
-        isinstance(error, RequestEntityTooLarge) or error.description != type(error).description
-    )
-    sentence = SENTENCES.get(status) if not own_words or status == 413 else error.description
+    own_words = error.description != type(error).description
+    sentence = error.description if own_words else SENTENCES.get(status)
     return answer(status, sentence or error.description or "The request failed.")
 
 

@@ -14,13 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, current_app, request, send_file
+from flask import Blueprint, Response, abort, current_app, g, request, send_file
 from psycopg2.extras import RealDictCursor
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from application import images
-from application.database import Database
+from application.database import Database, current_database
 
 PHOTO_MAXIMUM = 5 * 1024 * 1024
 TOO_BIG = "A photo may have at most 5 MB."
@@ -137,13 +137,17 @@ def discard_unused(database: Database, uploads: Uploads, name: str) -> None:
     try:
         with database.transaction() as cursor:
             lock(cursor, name)
-            cursor.execute(
-                "SELECT EXISTS (SELECT FROM customers WHERE photo = %s) AS used", (name,)
-            )
-            if not cursor.fetchone()["used"]:
+            # Whoever asks: the customers of the checks and all others share the files.
+            if not any(_used(cursor, name, by_checks) for by_checks in ("on", "off")):
                 uploads.remove(name)
     except Exception:
         current_app.logger.exception("The unused photo %s could not be removed", name)
+
+
+def _used(cursor: RealDictCursor, name: str, by_checks: str) -> bool:
+    cursor.execute("SELECT set_config('crm.for_checks', %s, true)", (by_checks,))
+    cursor.execute("SELECT EXISTS (SELECT FROM customers WHERE photo = %s) AS used", (name,))
+    return cursor.fetchone()["used"]
 
 
 def current_uploads() -> Uploads:
@@ -158,6 +162,10 @@ def show(name: str) -> Response:
         path = current_uploads().path(name)
     except ValueError:
         abort(404)
+    if g.user["for_checks"]:
+        with current_database().transaction() as cursor:
+            if not _used(cursor, name, "on"):
+                abort(404)
     try:
         file = path.open("rb")
     except (FileNotFoundError, IsADirectoryError):

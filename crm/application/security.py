@@ -6,15 +6,12 @@ import secrets
 from flask import Flask, Request, Response, abort, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 
-from application import accounts
+from application import accounts, bodies
 from application.database import current_database
 
 # Without a session, and without a cookie: the proxy polls the first, browsers cache the second.
 SESSIONLESS = {"health.health", "static"}
 ANONYMOUS = {"accounts.root", "accounts.login"}
-WRITING = {"POST", "PUT", "PATCH", "DELETE"}
-# More than this of a refused request's body is not worth receiving.
-DRAIN_MAXIMUM = 64 * 1024 * 1024
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -61,6 +58,8 @@ def _load_user() -> None:
 def _require_user() -> Response | None:
     # A request without an endpoint becomes a 404 by itself.
     if g.user is not None or request.endpoint is None:
+        if g.user is not None and g.user["for_checks"] and request.endpoint == "accounts.account":
+            abort(403, "This account is for checks only.")
         return None
     if request.endpoint in SESSIONLESS | ANONYMOUS:
         return None
@@ -71,28 +70,12 @@ def _require_user() -> Response | None:
 
 
 def _require_csrf_token() -> None:
-    if request.method not in WRITING or request.endpoint is None:
+    if request.method not in bodies.WRITING or request.endpoint is None:
         return
-    # RFC 9110, section 15.5.12. Werkzeug limits only bodies whose length is announced.
-    if request.content_length is None and "Transfer-Encoding" in request.headers:
-        abort(411, "The length of the request has to be stated.")
     given = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
     expected = session.get("csrf", "")
     if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
         abort(400, "The form is too old. Please go back, reload the page and try again.")
-
-
-def _drain(response: Response) -> Response:
-    """Receive the rest of a body that nobody read.
-
-    Closing a connection with unread input resets it, and the client may lose the answer, which
-    after a photo that is too big is the very sentence that explains it (RFC 9112, section 9.6).
-    """
-    if request.method in WRITING and request.content_length:
-        stream, left = request.environ["wsgi.input"], DRAIN_MAXIMUM
-        while left > 0 and (chunk := stream.read(64 * 1024)):
-            left -= len(chunk)
-    return response
 
 
 def _add_headers(response: Response) -> Response:
@@ -108,7 +91,9 @@ def install(app: Flask) -> None:
     app.session_interface = SessionInterface()
     app.before_request(_load_user)
     app.before_request(_require_user)
+    # Behind the question who asks: nobody's body is awaited.
+    app.before_request(bodies.receive)
     app.before_request(_require_csrf_token)
     app.after_request(_add_headers)
-    app.after_request(_drain)
+    app.after_request(bodies.drain)
     app.jinja_env.globals["csrf_token"] = csrf_token

@@ -1,4 +1,4 @@
-"""The first administrator and a few sample customers of a new installation."""
+"""The accounts that an installation gets: the first administrator, and the one of the checks."""
 
 from collections.abc import Mapping
 
@@ -34,17 +34,12 @@ def seed(database: Database, environ: Mapping[str, str]) -> str | None:
     """
     with database.transaction() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
-        cursor.execute("SELECT EXISTS (SELECT FROM users) AS present")
+        cursor.execute("SELECT EXISTS (SELECT FROM users WHERE NOT for_checks) AS present")
         if cursor.fetchone()["present"]:
             return None
-        login = accounts.normalised(environ.get("ADMIN_LOGIN") or "admin")
-        problem = accounts.login_problem(login)
-        if problem:
-            raise SettingsError(f"ADMIN_LOGIN: {problem}")
-        password = required(environ, "ADMIN_PASSWORD")
-        problem = accounts.password_problem(password)
-        if problem:
-            raise SettingsError(f"ADMIN_PASSWORD: {problem}")
+        login, password = _account(
+            {**environ, "ADMIN_LOGIN": environ.get("ADMIN_LOGIN") or "admin"}, "ADMIN"
+        )
         cursor.execute(
             "INSERT INTO users (login, password_hash) VALUES (%s, %s)",
             (login, accounts.hashed(password)),
@@ -56,3 +51,34 @@ def seed(database: Database, environ: Mapping[str, str]) -> str | None:
                 sample,
             )
     return login
+
+
+def make_checks_account(database: Database, environ: Mapping[str, str]) -> None:
+    """Make the account that automatic checks use, or give it the password that is named.
+
+    It has customers of its own, and sees no others: see 0004_checks.sql. Raises SettingsError when
+    CHECKS_LOGIN or CHECKS_PASSWORD is missing, too short or a person's.
+    """
+    login, password = _account(environ, "CHECKS")
+    with database.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO users (login, password_hash, for_checks) VALUES (%s, %s, true)"
+            " ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash,"
+            " session_epoch = users.session_epoch + 1 WHERE users.for_checks",
+            (login, accounts.hashed(password)),
+        )
+        if cursor.rowcount == 0:
+            raise SettingsError("CHECKS_LOGIN is the login of a person.")
+
+
+def _account(environ: Mapping[str, str], prefix: str) -> tuple[str, str]:
+    """Return login and password of the variables with a prefix; raise SettingsError if wrong."""
+    login = accounts.normalised(required(environ, f"{prefix}_LOGIN"))
+    password = required(environ, f"{prefix}_PASSWORD")
+    for name, problem in (
+        ("LOGIN", accounts.login_problem(login)),
+        ("PASSWORD", accounts.password_problem(password)),
+    ):
+        if problem:
+            raise SettingsError(f"{prefix}_{name}: {problem}")
+    return login, password

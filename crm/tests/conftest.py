@@ -92,8 +92,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def migrated(cluster: Cluster) -> str:
     """Return the address of a database with all tables."""
-    cluster.execute("CREATE DATABASE crm")
-    migrate(cluster.url("crm"))
+    migrate(cluster.create("crm"))
     return cluster.url("crm")
 
 
@@ -101,8 +100,7 @@ def migrated(cluster: Cluster) -> str:
 def empty_database(cluster: Cluster, request: pytest.FixtureRequest) -> str:
     """Return the address of a database without any table."""
     name = f"empty_{abs(hash(request.node.name))}"
-    cluster.execute(f"CREATE DATABASE {name}")
-    return cluster.url(name)
+    return cluster.create(name)
 
 
 @pytest.fixture

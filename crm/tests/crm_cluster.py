@@ -51,6 +51,8 @@ class Cluster:
             "--locale=C.UTF-8", "--no-instructions",
         )  # fmt: skip
         self.start()
+        # Of a superuser, no row is hidden.
+        self.execute("CREATE ROLE app LOGIN")
 
     def _run(self, program: str, *arguments: str) -> None:
         identity = {}
@@ -86,12 +88,20 @@ class Cluster:
             shutil.rmtree(self.directory)
 
     def url(self, database: str) -> str:
-        """Return the address of a database."""
-        return f"postgresql://crm@/{database}?host={self.directory}"
+        """Return the address of a database, for the application."""
+        return self._url("app", database)
+
+    def create(self, database: str) -> str:
+        """Make a database for the application, and return its address."""
+        self.execute(f"CREATE DATABASE {database} OWNER app")
+        return self.url(database)
+
+    def _url(self, role: str, database: str) -> str:
+        return f"postgresql://{role}@/{database}?host={self.directory}"
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple]:
-        """Run one statement outside a transaction and return its rows."""
-        connection = psycopg2.connect(self.url(database))
+        """Run one statement outside a transaction, as superuser, and return its rows."""
+        connection = psycopg2.connect(self._url("crm", database))
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:

@@ -8,7 +8,7 @@ import time
 from invoke.exceptions import Exit
 from rich.markup import escape
 
-from fabfile.operations.progress import console, hide
+from fabfile.operations.progress import console, hide, interruptible
 from fabfile.operations.session import scenario
 from fabfile.scenario.credentials import known_secrets
 from fabfile.verify import Check, verify
@@ -20,12 +20,13 @@ def show(as_json: bool = False) -> None:
     wanted = scenario()
     secrets = known_secrets(wanted.state)
     found = []
-    for check in verify(wanted):
-        check = Check(check.name, check.ok, hide(check.seen, secrets))
-        found.append(check)
-        if not as_json:
-            mark = "[green]true [/]" if check.ok else "[bold red]FALSE[/]"
-            console.print(f"{mark}  {escape(check.name)} [dim]({escape(check.seen)})[/]")
+    with interruptible("What the checks had made was removed."):
+        for check in verify(wanted):
+            check = Check(check.name, check.ok, hide(check.seen, secrets))
+            found.append(check)
+            if not as_json:
+                mark = "[green]true [/]" if check.ok else "[bold red]FALSE[/]"
+                console.print(f"{mark}  {escape(check.name)} [dim]({escape(check.seen)})[/]")
     seconds = time.monotonic() - started
     wrong = sum(not check.ok for check in found)
     if as_json:

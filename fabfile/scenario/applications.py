@@ -27,6 +27,7 @@ KEYS = {
     "migrate": (str, ""),
     "seed": (str, ""),
     "secure": (str, ""),
+    "checks": (str, ""),
     "administrator": (str, "admin"),
     "uploads": (str, ""),
     "temporary": (list, ()),

@@ -33,6 +33,11 @@ def secret(state: Path, name: str) -> str:
         return known[name]
 
 
+def digest(password: str) -> str:
+    """Return a word that follows from a password, which does not follow from it."""
+    return hashlib.sha256(f"word of {password}".encode()).hexdigest()[:20]
+
+
 def known_secrets(state: Path) -> list[str]:
     """Answer the values of all secrets made so far: what no output may show."""
     path = state / "secrets.json"

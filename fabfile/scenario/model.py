@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from fabfile.scenario.credentials import secret
+from fabfile.scenario.credentials import digest, secret
 from fabfile.scenario.inventory import Inventory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +71,7 @@ class Application:
     migrate: str
     seed: str
     secure: str  # replaces the accounts that the seed made, once
+    checks: str  # makes the account of the checks, once
     administrator: str  # who can log in at first
     uploads: str  # the directory in the release that is on the volume; "": named by UPLOADS
     temporary: tuple[str, ...]  # directories in the release for what need not last
@@ -167,6 +168,11 @@ class Scenario:
     def secret(self, name: str) -> str:
         """Answer a secret of this scenario; it is made at first use."""
         return secret(self.state, name)
+
+    @property
+    def checks_login(self) -> str:
+        """The login of the checks' own account: unknown to strangers, who could lock it out."""
+        return f"checks-{digest(self.secret('checks_password'))}"
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.scenario import Scenario
@@ -16,12 +17,24 @@ __all__ = ["Check", "verify"]
 
 def verify(scenario: Scenario) -> Iterator[Check]:
     """Check the whole scenario; answers every check as soon as it is known, whatever failed."""
+    # Whatever ends this early waits for the checks under way: they remove what they have written.
     with _site(scenario) as site, ThreadPoolExecutor(8) as pool:
-        # The spread is counted while nobody else of us asks the balancer, so this goes first.
-        yield from internet.checks(site)
-        groups = (storage, database, services, application, perimeter)
-        for group in [pool.submit(group.checks, site) for group in groups]:
-            yield from group.result()
+        groups = (internet, storage, database, services, application, perimeter)
+        running = [pool.submit(group.checks, site) for group in groups]
+        try:
+            for group in running:
+                yield from group.result()
+        except BaseException:
+            _hurry(site)
+            raise
+
+
+def _hurry(site: Site) -> None:
+    """End what runs on a client, which leaves nothing and takes longest."""
+    for machine in site.scenario.tier("client"):
+        remote = site.remotes.get(machine.name)
+        if isinstance(remote, Remote):
+            remote.close()
 
 
 @contextmanager
@@ -37,8 +50,14 @@ def _site(scenario: Scenario) -> Iterator[Site]:
     try:
         with ThreadPoolExecutor(max(1, len(remotes))) as pool:
             connections = list(pool.map(connect, remotes))
-        names = [remote.name for remote in remotes]
-        yield Site(scenario, dict(zip(names, connections, strict=True)))
+        found = {remote.name: each for remote, each in zip(remotes, connections, strict=True)}
+        # A server in maintenance may be away: nothing is promised of it.
+        absent = frozenset(
+            name
+            for name in scenario.inventory.maintenance
+            if isinstance(found.get(name), Unreachable)
+        )
+        yield Site(replace(scenario, absent=absent), found)
     finally:
         for remote in remotes:
             remote.close()

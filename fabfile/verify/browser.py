@@ -13,7 +13,7 @@ import requests
 from fabfile.scenario import Scenario
 from fabfile.waiting import wait_until
 
-LIMIT = 5
+LIMIT = 15
 SEEN_SECONDS = 10
 GONE_SECONDS = 3
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from fabfile.scenario import Machine
-from fabfile.verify.check import Check, Site, judged, together
+from fabfile.verify import sqlite
+from fabfile.verify.check import Check, Site, judged
 from fabfile.waiting import wait_until
 
 # Debian's name of it: it asks its own settings for the port, whoever else has the usual one.
@@ -29,28 +28,11 @@ connection.sendall(b"GET {path} HTTP/1.0\\r\\n\\r\\n")
 print(connection.recv(4096).decode(errors="replace").splitlines()[0])
 """
 
-SQLITE = """
-import json, os
-found = []
-for top in {tops}:
-    for directory, _, names in os.walk(top):
-        for name in names:
-            path = os.path.join(directory, name)
-            try:
-                with open(path, "rb") as file:
-                    magic = file.read(15) == b"SQLite format 3"
-            except OSError:
-                continue
-            if magic or name.endswith((".sqlite", ".sqlite3", ".db")):
-                found.append(path)
-print(json.dumps(found))
-"""
-
 
 def checks(site: Site) -> list[Check]:
     """Check who is connected to the database, who is refused, and how the password is kept."""
     found = []
-    for app in site.scenario.tier("app"):
+    for app in site.scenario.present("app"):
         found.append(
             judged(
                 f"database: {app.name} is connected from {app.address('lan4')}",
@@ -58,13 +40,13 @@ def checks(site: Site) -> list[Check]:
             )
         )
     stranger = site.scenario.tier("storage")[0]
-    app = site.scenario.tier("app")[0]
+    app = site.scenario.present("app")[0]
     return [
         *found,
         judged(f"database: refused from {stranger.name}", lambda: _refused(site, stranger)),
         judged("database: refused with a wrong password", lambda: _wrong_password(site, app)),
         judged("database: the password is stored as SCRAM-SHA-256", lambda: _scram(site)),
-        judged("database: no SQLite file in the application", lambda: _no_sqlite(site)),
+        judged("database: no SQLite file in the application", lambda: sqlite.none(site)),
     ]
 
 
@@ -130,12 +112,3 @@ def _scram(site: Site) -> tuple[bool, str]:
     sql = f"SELECT left(rolpassword, 13) FROM pg_authid WHERE rolname = '{role}'"
     answer = _query(site, sql)
     return answer == "SCRAM-SHA-256", f"role {role}: {answer or 'no password'}"
-
-
-def _no_sqlite(site: Site) -> tuple[bool, str]:
-    tops = [f"/srv/{site.scenario.application.name}", "/mnt/nas"]
-    program = SQLITE.format(tops=tops)
-    apps = site.scenario.tier("app")
-    found = together(apps, lambda app: json.loads(site.python(app.name, program)))
-    paths = [f"{name}:{path}" for name, files in found.items() for path in files]
-    return not paths, ", ".join(paths[:5]) or f"none under {' and '.join(tops)}"

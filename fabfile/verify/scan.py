@@ -95,7 +95,9 @@ def heard(family, kind, targets):
 
 def route(action, network):
     words = ["ip", "route", action, network, "via", given["gateway"], "dev", given["interface"]]
-    return subprocess.run([*words, "metric", "4000"], capture_output=True).returncode
+    # Routes of its own: another scan that ends meanwhile takes away none of them.
+    metric = str(4000 + os.getpid() % 20000)
+    return subprocess.run([*words, "metric", metric], capture_output=True).returncode
 
 try:
     for network in given["networks"]:

@@ -10,7 +10,8 @@ from fabfile.verify.check import Check, Site, judged
 
 def checks(site: Site) -> list[Check]:
     """Check the services of every machine that Fabric logs in on."""
-    machines = [machine for machine in site.scenario.machines if machine.login]
+    absent = site.scenario.absent
+    machines = [each for each in site.scenario.machines if each.login and each.name not in absent]
     with ThreadPoolExecutor(max(1, len(machines))) as pool:
         return list(pool.map(lambda machine: _check(site, machine), machines))
 
@@ -18,11 +19,11 @@ def checks(site: Site) -> list[Check]:
 def _units(site: Site, machine: Machine) -> tuple[str, ...]:
     name = site.scenario.application.name
     units = {
-        "app": (f"{name}.service", "mnt-nas.mount"),
+        "app": (f"{name}.service", "mnt-nas.mount", "mnt-nas-watch.service"),
         "balancer": ("haproxy.service",),
         "database": ("postgresql@15-main.service",),
         "firewall": ("fw.service", "fw-renew.timer"),
-        "storage": ("glusterd.service",),
+        "storage": ("glusterd.service", "glusterd-watch.service"),
     }
     return units.get(machine.tier, ())
 

@@ -41,6 +41,7 @@ def test_in_maintenance_it_is_left_out_of_all_operations(without_s1):
     done = without_s1.fab("plan", code=2)
     assert "s1 is in maintenance, and left as it is" in done.out and "s1 (" not in done.out
     assert without_s1.invoke("status").code == 0
+    assert "checks are true" in without_s1.invoke("verify").out
     change_application()
     done = without_s1.fab("deploy", limit=120)
     assert "0 changes: 8 machines" in without_s1.fab("deploy").out

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from tests.lab.places import STATE
+from tests.lab.traffic import trouble
 
 
 @pytest.fixture
@@ -62,6 +63,7 @@ def test_haproxy_accepts_its_configuration(lb):
         "retry-on conn-failure empty-response",
         "http-request disable-l7-retry unless METH_GET or { method OPTIONS }",
         "option forwardfor",
+        "option http-buffer-request",
         "option idle-close-on-response",
     ],
 )
@@ -83,6 +85,39 @@ def test_every_answer_says_who_gave_it_and_all_take_turns(lab):
     answers = Counter(lab.get("health").headers["X-Served-By"] for _ in range(30))
     assert set(answers) == set(lab.apps)
     assert max(answers.values()) - min(answers.values()) <= 1
+
+
+ASK = """
+import socket, time
+for _ in range(15):
+    begin = time.monotonic()
+    try:
+        with socket.create_connection(("{host}", 80), 5) as one:
+            one.settimeout(5)
+            one.sendall(b"GET /login HTTP/1.0\\r\\n\\r\\n")
+            said = one.recv(100).split(b" ")[1].decode()
+    except OSError as error:
+        said = type(error).__name__
+    print(said, time.monotonic() - begin)
+    # Over as long as HAProxy takes to notice that a server does not answer.
+    time.sleep(0.3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "clients", "paths"),
+    [
+        ("dribble", 60, ("/login", "/customers/new", "/nothing/here")),
+        ("flood", 30, ("/login",)),
+    ],
+)
+def test_bodies_that_nobody_wants_keep_no_other_client_waiting(lab, how, clients, paths):
+    with trouble(lab.scenario, how, clients, *paths):
+        program = ASK.format(host=lab.address("lb", "lan2"))
+        said = lab.do("c2", f"python3 - <<'END'{program}END\n", limit=100)
+    answers = [line.split() for line in said.splitlines()]
+    assert [status for status, _ in answers] == ["200"] * 15, said
+    assert max(float(seconds) for _, seconds in answers) < 3, said
 
 
 def test_what_a_client_says_of_itself_does_not_reach_the_application(configuration):

@@ -1,8 +1,17 @@
 """verify is green on a healthy system, and names each thing that is not as promised."""
 
 import json
+import re
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
+
+from tests.lab.lab import BIN
+
+BRICKS = ("nas1", "nas2", "nas3")
 
 FAULTS = {
     # Words of the checks that must be false, where, how it is broken, how it is mended by hand.
@@ -32,8 +41,39 @@ FAULTS = {
     "a brick that is gone": (
         ("storage", "heal"),
         "nas2",
-        "pkill -KILL glusterfsd",
-        "gluster --mode=script volume start nas force",
+        "systemctl stop glusterd-watch; pkill -KILL glusterfsd",
+        "gluster --mode=script volume start nas force; systemctl start glusterd-watch",
+    ),
+}
+
+# These would not be seen beside those: what they spoil is spoiled already.
+ALONE = {
+    "uneven weights": (
+        ("evenly", "s1"),
+        "lb",
+        "echo 'set weight app/s1 3' | socat stdio /run/haproxy/admin.sock",
+        "echo 'set weight app/s1 1' | socat stdio /run/haproxy/admin.sock",
+    ),
+    "data in SQLite": (
+        ("no SQLite", "s3:", "/customers"),
+        "s3",
+        'python3 -c \'import sqlite3; one = sqlite3.connect("/srv/crm/current/customers"); '
+        'one.execute("CREATE TABLE customers (name)"); one.commit()\'',
+        "rm -f /srv/crm/current/customers",
+    ),
+    "wrong copies on a brick": (
+        ("copies are the same", "crm/test/first", "crm/test/second"),
+        "s1",
+        "mkdir -p /mnt/nas/crm/test && cd /mnt/nas/crm/test && echo right > first && "
+        "echo right > second",
+        "rm -rf /mnt/nas/crm/test",
+    ),
+    # The second part of that: one of another size, and one that only its content tells.
+    "wrong copies of the same size": (
+        ("copies are the same", "crm/test/second"),
+        "nas3",
+        "cd /nas/brick/crm/test && echo more >> first && echo wrong > second",
+        ":",
     ),
 }
 
@@ -64,19 +104,149 @@ def test_a_healthy_system_is_true_in_every_check_and_stays_as_it_is(lab):
     assert traces(lab) == before
 
 
-@pytest.fixture(scope="module")
-def found(mended):
-    """Break everything at once, verify, mend; return the checks that were false."""
+def test_a_site_that_was_seeded_before_gets_the_account(lab):
+    lab.sql("DELETE FROM users WHERE for_checks", "crm")
+    lab.sql("DELETE FROM deployer.done WHERE what LIKE 'account %'", "crm")
+    assert lab.planned() == [("s1", "make the account of the checks of crm")]
+    lab.fab("deploy")
+    lab.assert_nothing_to_do()
+    ((login,),) = [lab.sql("SELECT login FROM users WHERE for_checks", "crm").split()]
+    # Nobody can guess it, and so lock it out.
+    assert re.fullmatch(r"checks-[0-9a-f]{20}", login)
+
+
+def test_two_at_the_same_time_are_both_true(lab):
+    before = traces(lab)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: checks(lab, None), range(2)))
+    assert [check for _, found in both for check in found if not check["ok"]] == []
+    assert traces(lab) == before
+
+
+def test_nobody_is_logged_out_or_sees_its_customers(lab):
+    """A person's session lives on, and the number of customers stands still, all the time."""
+    with requests.Session() as person, ThreadPoolExecutor(1) as pool:
+        person.trust_env = False
+        page = person.get(f"{lab.scenario.url}login", timeout=10).text
+        token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+        password = lab.scenario.secret("administrator_password")
+        form = {"csrf_token": token, "login": "admin", "password": password}
+        assert person.post(f"{lab.scenario.url}login", form, timeout=10).status_code == 200
+        seen = set()
+        running = pool.submit(checks, lab, 0)
+        while not running.done():
+            answer = person.get(f"{lab.scenario.url}api/customers", timeout=10)
+            seen.add((answer.status_code, answer.json().get("total")))
+        assert running.result()[0] is True
+    assert len(seen) == 1, seen
+
+
+def test_what_a_killed_verify_left_is_removed_by_the_next(lab):
+    before = traces(lab)
+    # As old as they must be to be nobody's any more, and such as another verify may be using.
+    for age, name in ((10, "a" * 12), (1, "b" * 12)):
+        lab.do("s2", f"f=/mnt/nas/.verify-{name}-s2; touch -d '{age} minutes ago' $f")
+        lab.sql(
+            "INSERT INTO customers (name, for_checks, created_at) VALUES "
+            f"('Verify {name}', true, now() - interval '{age} minutes')",
+            "crm",
+        )
     try:
-        for _, where, fault, _ in FAULTS.values():
-            mended.do(where, fault)
-        ok, found = checks(mended, 1)
+        assert checks(lab, 0)[0] is True
+        left = lab.sql("SELECT name FROM customers WHERE for_checks", "crm").splitlines()
+        files = lab.do("s1", "ls -d /mnt/nas/.verify-*").split()
     finally:
-        for _, where, _, remedy in FAULTS.values():
-            mended.do(where, remedy)
-    mended.await_healed()
+        lab.do("s1", "rm -f /mnt/nas/.verify-*")
+        lab.sql("DELETE FROM customers WHERE for_checks", "crm")
+    assert left == [f"Verify {'b' * 12}"]
+    assert files == [f"/mnt/nas/.verify-{'b' * 12}-s2"]
+    assert traces(lab) == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [
+        # The mount of one is dead; and of the first, which would be asked to clean up.
+        (
+            "systemctl stop mnt-nas-watch; pkill -KILL -f '^/usr/sbin/glusterfs .*/mnt/nas'",
+            "umount -l /mnt/nas; systemctl restart mnt-nas.mount mnt-nas-watch crm",
+        ),
+        ("systemctl stop mnt-nas.mount", "systemctl restart mnt-nas.mount crm"),
+    ],
+)
+def test_a_server_without_the_volume_is_found_and_nothing_is_left(mended, fault, remedy):
+    before = traces_on_bricks(mended)
+    try:
+        mended.do("s1", fault)
+        assert not any(
+            check["ok"] for check in checks(mended, 1)[1] if "is the same on all" in check["name"]
+        )
+    finally:
+        mended.do("s1", remedy)
+    assert traces_on_bricks(mended) == before
+
+
+def traces_on_bricks(lab):
+    """Answer the files of the checks on each brick, and their customers."""
+    left = {name: lab.do(name, "ls -d /nas/brick/.verify-* 2>/dev/null || :") for name in BRICKS}
+    return left, lab.sql("SELECT name FROM customers WHERE for_checks", "crm")
+
+
+def test_ctrl_c_leaves_nothing(lab):
+    before = traces(lab)
+    verify = subprocess.Popen(
+        [BIN / "invoke", "verify"],
+        env=lab.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # The background jobs of a shell, and all that they start, ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    first = verify.stdout.readline()
+    verify.send_signal(signal.SIGINT)
+    rest, _ = verify.communicate(timeout=60)
+    assert verify.returncode == 130 and "Traceback" not in rest, first + rest
+    assert traces(lab) == before
+
+
+def test_a_machine_that_is_gone_is_one_sentence(mended):
+    try:
+        mended.invoke("lab.stop", "s3")
+        done = mended.invoke("verify", limit=200, code=1)
+    finally:
+        mended.invoke("lab.start", "s3", limit=120)
+    assert "s3: no answer from" in done.out and "Traceback" not in done.text
+
+
+def broken(lab, faults):
+    """Break all of it at once, verify, mend; return the checks that were false."""
+    try:
+        for _, where, fault, _ in faults.values():
+            lab.do(where, fault)
+        ok, found = checks(lab, 1)
+    finally:
+        for _, where, _, remedy in faults.values():
+            lab.do(where, remedy)
     assert ok is False
     return [f"{check['name']}: {check['seen']}" for check in found if not check["ok"]]
+
+
+@pytest.fixture(scope="module")
+def found(mended):
+    lines = broken(mended, FAULTS)
+    mended.await_healed()
+    return lines
+
+
+@pytest.fixture(scope="module")
+def found_alone(mended, found):
+    assert found
+    lines = broken(mended, ALONE)
+    # Nothing else is called false.
+    assert len(lines) == 3, lines
+    mended.await_healed()
+    return lines
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
@@ -85,8 +255,14 @@ def test_a_fault_is_named(found, fault):
     assert [line for line in found if all(word in line for word in words)], found
 
 
-def test_after_the_repair_it_is_green_again(mended, found):
-    assert found
+@pytest.mark.parametrize("fault", ALONE.values(), ids=ALONE)
+def test_a_fault_that_little_shows_of_is_named(found_alone, fault):
+    words, *_ = fault
+    assert [line for line in found_alone if all(word in line for word in words)], found_alone
+
+
+def test_after_the_repair_it_is_green_again(mended, found_alone):
+    assert found_alone
     done = mended.invoke("verify", limit=150)
     assert "checks are true" in done.out
     assert "FALSE" not in done.out

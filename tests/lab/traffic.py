@@ -12,7 +12,7 @@ from pathlib import Path
 from fabfile.lab.commands import ssh_command
 from fabfile.scenario import Scenario
 
-PROGRAM = Path(__file__).with_name("load.py").read_text()
+LOAD, SLOW = (Path(__file__).with_name(name).read_text() for name in ("load.py", "slow.py"))
 # Reads the program, and leaves the rest of standard input to it.
 START = 'import sys; exec(compile(sys.stdin.read(int(sys.stdin.readline())), "load", "exec"))'
 SECONDS = 400  # at most, whatever is done meanwhile
@@ -71,24 +71,51 @@ def traffic(scenario: Scenario, client: str = "c1", **settings: object) -> Itera
         **THREADS,
         **settings,
     }
-    program = f"{PROGRAM}\nmain({wanted!r})\n"
+    running = Traffic()
+    with _program(scenario, client, LOAD, wanted) as process:
+        yield running
+        assert process.poll() is None, "the load ended before what it was for"
+        out, err = process.communicate("stop\n")
+        assert process.returncode == 0, f"the load failed: {err}"
+        running.report = Report(**ast.literal_eval(out))
+
+
+@contextmanager
+def trouble(scenario: Scenario, how: str, clients: int, *paths: str) -> Iterator[None]:
+    """Have c1 post bodies during the block that nobody wants: `dribble` or `flood`, see slow.py."""
+    balancer = scenario.tier("balancer")[0]
+    wanted = {
+        "host": balancer.address("lan2"),
+        "port": scenario.ports["http"],
+        "seconds": SECONDS,
+        "how": how,
+        "clients": clients,
+        "paths": paths,
+    }
+    with _program(scenario, "c1", SLOW, wanted) as process:
+        yield
+        _, err = process.communicate("stop\n")
+        assert process.returncode == 0, f"the trouble failed: {err}"
+
+
+@contextmanager
+def _program(
+    scenario: Scenario, client: str, text: str, wanted: dict
+) -> Iterator[subprocess.Popen]:
+    """Run a program on a client of the lab, and give it once it has started; it ends in time."""
+    program = f"{text}\nmain({wanted!r})\n"
     command = [*ssh_command(scenario, client), f"python3 -uc '{START}'"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     killer = threading.Timer(wanted["seconds"] + 60, process.kill)
     killer.start()
-    running = Traffic()
     try:
         process.stdin.write(f"{len(program)}\n{program}")
         process.stdin.flush()
         first = process.stdout.readline()
-        assert first == "started\n", f"the load did not start: {first}{process.stderr.read()}"
-        yield running
-        assert process.poll() is None, "the load ended before what it was for"
-        out, err = process.communicate("stop\n")
-        assert process.returncode == 0, f"the load failed: {err}"
-        running.report = Report(**ast.literal_eval(out))
+        assert first == "started\n", f"the program did not start: {first}{process.stderr.read()}"
+        yield process
     finally:
         killer.cancel()
         process.kill()
