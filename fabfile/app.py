@@ -201,12 +201,13 @@ def _service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
 
 def _healthy(scenario: Scenario) -> Run:
     """Return what says so when the application runs and is not healthy: no restart cures that."""
-    service = _service(scenario)
-    what = f"{service.unit} to be healthy"
+    unit = f"{scenario.application.name}.service"
+    what = f"{unit} to be healthy"
+    ready = health.answers_well(scenario.ports["app"], scenario.application.health)
     return Run(
         f"wait for {what}",
-        f"await {HEALTHY_SECONDS} {shlex.quote(what)} {shlex.quote(service.ready)}",
-        unless=f"! systemctl -q is-active {service.unit} || {{ {service.ready}; }}",
+        f"await {HEALTHY_SECONDS} {shlex.quote(what)} {shlex.quote(ready)}",
+        unless=f"! systemctl -q is-active {unit} || {ready}",
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Port, Run, Service
-from fabfile.haproxy import CHECK, Configuration, Servers
+from fabfile.haproxy import CHECK, LIBRARY, Configuration, Servers
 from fabfile.scenario import Machine, Scenario
 from fabfile.templates import template
 from fabfile.view import View
@@ -65,7 +65,9 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         configuration,
         Servers(servers, reloading=reload),
-        Service("haproxy.service", reload=reload),
+        Service(
+            "haproxy.service", reload=reload, alive=f"{LIBRARY}api 'show info' | grep -q Uptime"
+        ),
     ]
 
 

@@ -16,7 +16,12 @@ def healthy(unit: str, port: int, path: str) -> str:
     """Return a condition: the health path answers 200 here, and it is the unit that answers."""
     ours = f'[ "$({listeners(port)} | cut -d " " -f 2 | sort -u)" = {unit} ]'
     named = f"{{ echo 'port {port} is not, or not only, that of {unit}'; false; }}"
-    return f"{{ {ours} || {named}; }} && {_answers(port, path, 6, GOOD)}"
+    return f"{{ {ours} || {named}; }} && {answers_well(port, path)}"
+
+
+def answers_well(port: int, path: str) -> str:
+    """Return a condition: the health path answers 200 here, whoever it is that answers."""
+    return _answers(port, path, 6, GOOD)
 
 
 def responsive(unit: str, port: int, path: str, starting: int) -> str:

@@ -34,7 +34,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         restarts,
         program,
         watch,
-        Service("glusterd.service"),
+        Service("glusterd.service", alive=_works("$(systemctl show -P MainPID glusterd)")),
         # To start it anew has systemd read all units again, that of glusterd, too.
         Service(WATCH_UNIT, restart=(program.key, watch.key, restarts.key)),
     ]
@@ -98,10 +98,14 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what runs on each storage server for the volume: its brick, and what heals it."""
     processes = (_brick(scenario, machine), f"shd/{VOLUME}/{VOLUME}-shd.pid")
-    running = " && ".join(f'kill -0 "$(cat /run/gluster/{file})"' for file in processes)
+    numbers = [f"$(cat /run/gluster/{file})" for file in processes]
+    running = " && ".join(map(_works, numbers))
     # By force: glusterd starts what is missing of a volume that is started already, on all servers.
     # Several of them cannot do so at the same time, and need not: the first does it for all.
-    start = f"{{ {running}; }} || {{ {_gluster(f'volume start {VOLUME} force')}; {running}; }}"
+    start = (
+        f"{{ {running}; }} || {{ kill -CONT {' '.join(numbers)}; "
+        f"{_gluster(f'volume start {VOLUME} force')}; {running}; }}"
+    )
     return [
         Run(
             f"run the brick of the volume {VOLUME}",
@@ -109,6 +113,11 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
             unless=running,
         )
     ]
+
+
+def _works(process: str) -> str:
+    """Return a shell condition: the process is there, and was not stopped by a signal."""
+    return f'grep -qs "^State:.[RSDI]" "/proc/{process}/status"'
 
 
 def view(scenario: Scenario, machine: Machine) -> View:

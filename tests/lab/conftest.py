@@ -31,6 +31,7 @@ ORDER = (
     "elsewhere",
     "failures",
     "database_faults",
+    "recovery",
     "lockout",
     "flushed",
     "verify",

@@ -18,9 +18,13 @@ def listeners(port: int, socket: str = "") -> str:
     return (
         f"{{ {local}ss -Hltnp 'sport = :{port}'; }} | grep -o 'pid=[0-9]*' | sort -u |\n"
         "while IFS== read -r _ pid; do\n"
+        "  unit= name=\n"
         # systemd(1): the last part of the control group's path is the unit.
-        "  unit=$(sed -n '/^0::\\|name=systemd:/s,.*/,,p' \"/proc/$pid/cgroup\" | head -n 1)\n"
-        '  echo "$pid ${unit:--} $(cat "/proc/$pid/comm")"\n'
+        "  while IFS=: read -r number kind path; do\n"
+        '    case "$number:$kind" in 0: | *:name=systemd) unit=${unit:-${path##*/}} ;; esac\n'
+        '  done <"/proc/$pid/cgroup"\n'
+        '  read -r name <"/proc/$pid/comm"\n'
+        '  echo "$pid ${unit:--} $name"\n'
         "done"
     )
 

@@ -63,6 +63,9 @@ class Service:
             causes = changed.intersection(self.restart)
             # The first start of a unit is no restart in the eyes of its reader.
             actions.append("restart" if state.get("ActiveState") == "active" else "start")
+            if dead:
+                # What was stopped by a signal hears no other one, and would delay the restart.
+                steps.append(f"systemctl kill -s CONT {unit} 2>/dev/null || :")
             steps.append(
                 f"systemctl reset-failed {unit} 2>/dev/null || :; systemctl restart {unit}"
             )

@@ -1,0 +1,122 @@
+"""What comes back by itself: the volume's client, a brick, glusterd; and what is left alone."""
+
+import pytest
+
+from tests.lab.commands import wait_for
+from tests.lab.test_failures import MAIN_PID, backends
+from tests.lab.traffic import traffic
+
+CLIENT = "^/usr/sbin/glusterfs .*/mnt/nas"
+INSIDE = "nsenter -m -t $(systemctl show -P MainPID crm) runuser -u crm -- sh -c"
+WRITE = f"{INSIDE} 'echo x > /srv/crm/uploads/.lost && rm /srv/crm/uploads/.lost && echo written'"
+
+
+def assert_nothing_on_the_local_disk(lab, name):
+    """Look below the mount, and where the application has the volume in its own view."""
+    lab.do(
+        name,
+        "mkdir -p /run/below && mount --bind / /run/below\n"
+        "found=$(find /run/below/mnt/nas /run/below/srv/crm/uploads -mindepth 1 || echo failed)\n"
+        'umount /run/below && [ -z "$found" ]',
+    )
+
+
+def test_a_lost_mount_stops_writing_instead_of_hiding_it_on_the_local_disk(mended):
+    # The volume's client is killed under the running application, with nobody who mends it.
+    mended.do("s3", f"systemctl stop mnt-nas-watch && pkill -KILL -f '{CLIENT}'")
+    assert "Transport endpoint is not connected" in mended.do("s3", f"{WRITE} 2>&1", code=None)
+    wait_for("lb to see that s3 is not healthy", lambda: "DOWN" in backends(mended)["s3"], 20)
+    assert ("s3", "restart mnt-nas.mount") in mended.planned()
+    assert_nothing_on_the_local_disk(mended, "s3")
+    mended.fab("deploy")
+    wait_for("s3 to be back", lambda: backends(mended)["s3"] == "UP", 30)
+    assert mended.do("s3", "mountpoint -q /mnt/nas && ls /mnt/nas") == "crm\n"
+    assert mended.do("s3", "systemctl is-active mnt-nas-watch") == "active\n"
+
+
+@pytest.mark.parametrize("signal", ["KILL", "TERM"])
+def test_a_lost_mount_comes_back_by_itself(mended, signal):
+    for _ in range(2):
+        before = mended.do("s3", MAIN_PID)
+        mended.do("s3", f"pkill -{signal} -f '{CLIENT}'")
+        # The application holds on to the lost one: it is restarted behind the mount.
+        wait_for("crm to be restarted", lambda: mended.do("s3", MAIN_PID) != before, 40)  # noqa: B023
+        wait_for("s3 to write", lambda: mended.do("s3", WRITE) == "written\n", 40)
+        assert_nothing_on_the_local_disk(mended, "s3")
+    wait_for("s3 to be up", lambda: backends(mended)["s3"] == "UP", 30)
+    assert mended.do("s3", "systemctl --failed --no-legend") == ""
+    mended.assert_nothing_to_do()
+
+
+def test_a_mount_that_is_stopped_on_purpose_stays_so(mended):
+    mended.do("s3", "systemctl stop crm mnt-nas.mount")
+    try:
+        assert mended.do("s3", "systemctl is-active mnt-nas-watch", code=3) == "inactive\n"
+        assert mended.do("s3", "mountpoint -q /mnt/nas || echo no") == "no\n"
+    finally:
+        mended.do("s3", "systemctl start crm")
+    assert mended.do("s3", "systemctl is-active mnt-nas-watch") == "active\n"
+
+
+BRICK = "cat /run/gluster/vols/nas/*.pid"
+BRICK_RUNS = f'kill -0 "$({BRICK})"'
+
+
+def test_bricks_that_die_are_started_again_on_several_servers_at_once(mended):
+    names = ("nas2", "nas3")
+    before = {name: mended.do(name, BRICK) for name in names}
+    for name in names:
+        mended.do(name, "pkill -KILL -x glusterfsd")
+    for name in names:
+        again = f"{BRICK} && {BRICK_RUNS}"
+        wait_for(f"the brick of {name}", lambda: mended.do(name, again) != before[name], 40)  # noqa: B023
+        assert mended.do(name, "systemctl --failed --no-legend") == ""
+    mended.await_healed()
+    mended.assert_nothing_to_do()
+
+
+def test_glusterd_that_dies_is_started_again_with_its_brick(mended):
+    before = mended.do("nas2", BRICK)
+    mended.do("nas2", "pkill -KILL -x glusterd")
+    again = f"systemctl is-active glusterd glusterd-watch && {BRICK_RUNS} && {BRICK}"
+    wait_for("glusterd and its brick", lambda: before not in mended.do("nas2", again), 40)
+    mended.await_healed()
+
+
+def test_a_storage_server_in_maintenance_is_left_alone(mended):
+    mended.do("nas3", "systemctl stop glusterd")
+    try:
+        units = "systemctl is-active glusterd glusterd-watch"
+        assert mended.do("nas3", units, code=3) == "inactive\ninactive\n"
+    finally:
+        mended.do("nas3", "systemctl start glusterd")
+    mended.await_healed()
+    # Of a volume that is stopped, no brick is missing.
+    pid = mended.do("nas3", "systemctl show -P MainPID glusterd")
+    mended.do("nas1", "gluster --mode=script volume stop nas")
+    try:
+        watch = "pgrep -f -P $(systemctl show -P MainPID glusterd-watch) '^sleep 1$'"
+        wait_for("the watch to have looked", lambda: mended.do("nas3", watch), 15)
+        assert mended.do("nas3", "systemctl show -P MainPID glusterd") == pid
+        assert mended.do("nas3", "pgrep -x glusterfsd", code=1) == ""
+    finally:
+        mended.do("nas1", "gluster --mode=script volume start nas")
+    mended.await_healed()
+
+
+def test_a_storage_server_that_falls_silent_costs_no_request(mended):
+    with traffic(mended.scenario, writers=2) as running:
+        mended.do("nas1", "ip link set lan4 down")
+        try:
+            # All access freezes until GlusterFS goes on without it.
+            touch = "touch /mnt/nas/.test-silent && rm /mnt/nas/.test-silent"
+            for name in mended.apps:
+                mended.do(name, touch, limit=30)
+            mended.await_answer()
+        finally:
+            mended.do("nas1", "ip link set lan4 up")
+        mended.await_healed()
+    report = running.report
+    print(f"a silent storage server: {report}")
+    assert report.written > 0
+    assert (report.errors, report.lost) == ([], [])
