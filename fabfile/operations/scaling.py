@@ -19,7 +19,7 @@ from invoke.exceptions import Exit
 
 from fabfile import haproxy, pipeline, servers
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.operations.deployment import bring
+from fabfile.operations.deployment import bring, planned
 from fabfile.operations.progress import console
 from fabfile.operations.session import connected, operation, refuse, scenario
 from fabfile.operations.spread import by_number, show_spread
@@ -46,6 +46,8 @@ def add(
         # Someone else may have had the lock until now, and other servers with it.
         before = scenario()
         grown = _with(before, names, host, given or {})
+        # What speaks against it is said before a machine is made for it.
+        planned([s for s in pipeline.stages(grown) if s.name == "database"], remotes, grown)
         pinned = replace(grown, pinned=_running_release(before, remotes[_balancer(before)]))
         if not pinned.pinned:
             raise refuse(
@@ -55,8 +57,9 @@ def add(
             _in_lab("up", grown, names)
         with connected(grown, names) as new:
             bring(pinned, pipeline.growing(pinned, names), {**remotes, **new}, started)
+        # Before it is written down: with a silent server, the next run begins with it again.
+        show_spread(grown, names)
         write(inventory_file(grown.name), grown.inventory)
-    show_spread(grown, names)
 
 
 def remove(

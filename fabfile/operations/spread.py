@@ -31,8 +31,9 @@ def show_spread(wanted: Scenario, new: Sequence[str] = ()) -> None:
     silent = [name for name in new if not served[name]]
     if silent:
         raise Exit(
-            f"No user got an answer from {', '.join(silent)} within {SPREAD_SECONDS} s: see "
-            "app.logs and status, then fab deploy, or take it away by remove-server.",
+            f"No user got an answer from {', '.join(silent)} within {SPREAD_SECONDS} s, so "
+            "nothing is added: see app.logs and status, then run it again, or undo it by "
+            "remove-server.",
             1,
         )
 
