@@ -129,6 +129,14 @@ def benchmark(
     report(anew, images, json)
 
 
+@task(name="deploy", help={"batch": BATCH, "wait": WAIT, "new-database": NEW_DATABASE})
+def deploy_database(
+    context: Context, batch: str = "1", wait: bool = False, new_database: bool = False
+) -> None:
+    """Bring the database server to the state that config.py describes."""
+    deployment.deploy("database", batch, wait, new_database=new_database)
+
+
 @task(name="releases")
 def show_releases(context: Context) -> None:
     """Show the application's releases: which servers keep and run each."""
@@ -164,13 +172,15 @@ def _tier(tier: str, what: str, *more: Task) -> Collection:
     plan_tier.__doc__ = f"Show what deploying {what} would change."
     deploy_task = Task(deploy_tier, name="deploy", help={"batch": BATCH, "wait": WAIT})
     plan_task = Task(plan_tier, name="plan")
-    return Collection(tier, *more, deploy=deploy_task, plan=plan_task)
+    # A tier may have more to say of its own deploy.
+    tasks = {"deploy": deploy_task, "plan": plan_task, **{each.name: each for each in more}}
+    return Collection(tier, **tasks)
 
 
 namespace = Collection(deploy, plan, status, verify, address, picture, benchmark)
 for scaling_task in (add_server, remove_server, scale, maintenance):
     namespace.add_task(scaling_task)
-namespace.add_collection(_tier("database", "the database server"), "database")
+namespace.add_collection(_tier("database", "the database server", deploy_database), "database")
 namespace.add_collection(_tier("storage", "the storage servers"), "storage")
 release_tasks = (show_releases, rollback, restart, logs)
 namespace.add_collection(_tier("app", "the app servers", *release_tasks), "app")

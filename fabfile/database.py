@@ -6,8 +6,8 @@ computer and the app servers; this machine gets what PostgreSQL stores of it.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Set
+from dataclasses import replace
 from pathlib import Path
 
 from fabfile.engine.change import Change, Resource
@@ -24,6 +24,7 @@ UNIT = "postgresql@15-main.service"
 OLD_SETTINGS = "/etc/systemd/system/postgresql@.service.d"
 # Not /usr/bin/psql: that is a Perl script, which looks for a cluster for longer than psql works.
 PSQL = "/usr/lib/postgresql/15/bin/psql"
+SEARCH, WARNING = "find or create", "warning"
 LIBRARY = Path(__file__).with_suffix(".sh").read_text()
 
 
@@ -123,13 +124,21 @@ def _role(scenario: Scenario) -> Run:
     )
 
 
+def search(scenario: Scenario) -> str:
+    """Return the key of the change that makes the database if it is not found."""
+    return creation(scenario).replace("create", SEARCH, 1)
+
+
 def creation(scenario: Scenario) -> str:
     """Return the key of the change that makes the application's database, an empty one."""
     return f"create the database {scenario.application.database}"
 
 
 class Database(Run):
-    """The application's database. One that only cannot be asked now is looked for, not made."""
+    """The application's database. One that cannot be asked now is made if it turns out missing.
+
+    That change fails with the text of its file WARNING instead, when it is given one.
+    """
 
     def probe(self) -> str:
         """Print `unknown`, too, when there is a cluster that does not run."""
@@ -139,13 +148,11 @@ class Database(Run):
         """Make the database where there is none."""
         if "unknown" not in facts.splitlines():
             return super().plan(facts, changed)
-        name = self.name.removeprefix("create ")
-        lacking = (
-            f"PostgreSQL runs again, and has no {name}: is its data disk mounted? "
-            "Run it again to be told more."
-        )
-        script = f"{{ {self.unless}\n}} || {{ echo {shlex.quote(lacking)}; exit 1; }}"
-        return Change(f"find {name}", f"find {name}", script)
+        name = self.name.replace("create", SEARCH, 1)
+        warned = f'[ ! -s "$payload/{WARNING}" ] || {{ cat "$payload/{WARNING}"; exit 1; }}\n'
+        change = super().plan("", changed)
+        script = f"{{ {self.unless}\n}} || {{ {warned}}}\n{change.script}"
+        return replace(change, key=name, summary=name, script=script)
 
 
 def _empty_cluster() -> Run:

@@ -6,11 +6,13 @@ like the first deployment. This computer and the app servers know better.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 from fabfile import app, database
+from fabfile.engine.change import Change
 from fabfile.engine.converge import Plan
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.scenario import Machine, Scenario, databases
@@ -21,8 +23,28 @@ def emptiness(wanted: Scenario, plan: Plan) -> str:
 
     Asks the app servers where it would be made.
     """
-    if wanted.new_database or not _makes(wanted, plan):
-        return ""
+    return _reason(wanted) if _makes(wanted, plan, database.creation(wanted)) else ""
+
+
+def warned(wanted: Scenario, plan: Plan) -> Plan:
+    """Return the plan, in which a machine that finds no database refuses for the same reason."""
+    key = database.search(wanted)
+    if not _makes(wanted, plan, key):
+        return plan
+    reason = _reason(wanted)
+    files = {database.WARNING: f"{reason}\n".encode() if reason else b""}
+
+    def guarded(changes: Sequence[Change]) -> list[Change]:
+        return [replace(each, files=files) if each.key == key else each for each in changes]
+
+    return {
+        stage: {machine: guarded(changes) for machine, changes in machines.items()}
+        for stage, machines in plan.items()
+    }
+
+
+def _reason(wanted: Scenario) -> str:
+    """Return since when who knows of the database, and what to do; "" when it is the first."""
     name = wanted.application.database
     witnesses = {"this computer": databases.known_since(wanted.state, wanted.application.name)}
     machines = wanted.present("app")
@@ -46,9 +68,8 @@ def note(wanted: Scenario) -> None:
     databases.note(wanted.state, wanted.application.name)
 
 
-def _makes(wanted: Scenario, plan: Plan) -> bool:
-    key = database.creation(wanted)
-    return any(
+def _makes(wanted: Scenario, plan: Plan, key: str) -> bool:
+    return not wanted.new_database and any(
         change.key == key
         for machines in plan.values()
         for changes in machines.values()

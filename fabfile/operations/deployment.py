@@ -157,7 +157,7 @@ def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenari
         raise refused(errors, wanted) from None
     if reason := databases.emptiness(wanted, plan):
         raise refuse(reason)
-    return plan
+    return databases.warned(wanted, plan)
 
 
 def _todo(stages: Sequence[Stage], plan: Plan) -> dict[str, list[str]]:

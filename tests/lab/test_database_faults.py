@@ -11,6 +11,7 @@ from fabfile.verify import _site
 from fabfile.verify import database as checks_of_the_database
 from tests.lab import places
 from tests.lab.commands import as_root, wait_for
+from tests.lab.scaled import machines
 
 UNIT = "postgresql@15-main"
 DATA = "/var/lib/postgresql/15/main"
@@ -145,11 +146,44 @@ def test_a_data_disk_that_is_not_mounted_is_no_empty_database(mended):
         for words in (["plan"], ["deploy"], ["database.deploy"]):
             assert refused(mended, *words) == "this computer, s1, s2, s3"
         assert mended.do("bbdd", f"ls -d {DATA}*") == f"{DATA}.away\n"
+        # Said before a machine is made for a new server.
+        refused(mended, "add-server", "--name", "s4")
+        assert "s4" not in machines(mended)
     finally:
         mended.do("bbdd", f"mv {DATA}.away {DATA}")
     # Now it is one that only does not run.
     mended.fab("deploy", limit=120)
     mended.await_answer()
+
+
+@pytest.fixture
+def replaced_data(mended):
+    """Have an empty cluster in the place of ours, both stopped; and ours again behind the test."""
+    mended.do(
+        "bbdd",
+        f"systemctl stop {UNIT}; mv {DATA} {DATA}.away\n"
+        f"cd / && runuser -u postgres -- /usr/lib/postgresql/15/bin/initdb -D {DATA} >/dev/null",
+    )
+    yield mended
+    mended.do(
+        "bbdd",
+        f"systemctl stop {UNIT}; find {DATA} -delete; mv {DATA}.away {DATA}\n"
+        f"systemctl start {UNIT}",
+    )
+
+
+def test_a_database_that_is_missed_only_when_postgresql_runs_again_is_not_made(replaced_data):
+    # While it is stopped, nobody can tell: it is started as ever, and then the machine refuses.
+    done = replaced_data.fab("deploy", code=1, limit=120)
+    assert f"start {UNIT}" in done.out
+    assert "'find or create the database crm' failed" in done.err, done.text
+    assert re.search(REFUSAL + "this computer, s1, s2, s3 can tell", done.err), done.text
+    databases = "SELECT datname FROM pg_database WHERE NOT datistemplate"
+    assert replaced_data.sql(databases) == "postgres"
+    # The one who wants an empty one gets it at once, of a stopped one, too.
+    replaced_data.do("bbdd", f"systemctl stop {UNIT}")
+    replaced_data.fab("database.deploy", "--new-database", limit=120)
+    assert replaced_data.sql(databases).split() == ["postgres", "crm"]
 
 
 def test_an_empty_machine_in_the_place_of_the_database_is_refused(mended):
