@@ -129,8 +129,10 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def _mounted(*restart: str) -> Service:
-    # Without its process the mount point stays, and every access to it fails or hangs.
-    alive = f"timeout 5 stat {MOUNT}/ >/dev/null"
+    # Without its process the mount point stays, and every access to it fails or hangs. So it does
+    # with it as long as most storage servers are away: to mount anew is no cure then.
+    client = health.works(f"$(pgrep -n -f '^/usr/sbin/glusterfs .* {MOUNT}$')")
+    alive = f"timeout 5 stat {MOUNT}/ >/dev/null || {client}"
     return Service(MOUNT_UNIT, restart, ready=f"mountpoint -q {MOUNT}", alive=alive)
 
 

@@ -1,4 +1,4 @@
-"""Shell conditions that tell on an app server whether the application works."""
+"""Shell conditions that tell on a machine whether a process, or the application, works."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from fabfile.engine.resources.ports import listeners
 ATTEMPTS, ATTEMPT_SECONDS = 3, 3
 # Patterns of bash for the first line of an answer.
 GOOD, ANY = "*' 200 '*", "HTTP/*"
+
+
+def works(process: str) -> str:
+    """Return a condition: the process of that number is there, and not stopped by a signal."""
+    return f'grep -qs "^State:.[RSDI]" "/proc/{process}/status"'
 
 
 def healthy(unit: str, port: int, path: str) -> str:

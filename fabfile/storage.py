@@ -10,6 +10,7 @@ import shlex
 
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
+from fabfile.health import works
 from fabfile.scenario import Machine, Scenario
 from fabfile.templates import template
 from fabfile.view import View
@@ -34,7 +35,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         restarts,
         program,
         watch,
-        Service("glusterd.service", alive=_works("$(systemctl show -P MainPID glusterd)")),
+        Service("glusterd.service", alive=works("$(systemctl show -P MainPID glusterd)")),
         # To start it anew has systemd read all units again, that of glusterd, too.
         Service(WATCH_UNIT, restart=(program.key, watch.key, restarts.key)),
     ]
@@ -99,7 +100,7 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what runs on each storage server for the volume: its brick, and what heals it."""
     processes = (_brick(scenario, machine), f"shd/{VOLUME}/{VOLUME}-shd.pid")
     numbers = [f"$(cat /run/gluster/{file})" for file in processes]
-    running = " && ".join(map(_works, numbers))
+    running = " && ".join(map(works, numbers))
     # By force: glusterd starts what is missing of a volume that is started already, on all servers.
     # Several of them cannot do so at the same time, and need not: the first does it for all.
     start = (
@@ -113,11 +114,6 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
             unless=running,
         )
     ]
-
-
-def _works(process: str) -> str:
-    """Return a shell condition: the process is there, and was not stopped by a signal."""
-    return f'grep -qs "^State:.[RSDI]" "/proc/{process}/status"'
 
 
 def view(scenario: Scenario, machine: Machine) -> View:

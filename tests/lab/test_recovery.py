@@ -11,6 +11,18 @@ INSIDE = "nsenter -m -t $(systemctl show -P MainPID crm) runuser -u crm -- sh -c
 WRITE = f"{INSIDE} 'echo x > /srv/crm/uploads/.lost && rm /srv/crm/uploads/.lost && echo written'"
 
 
+@pytest.fixture(autouse=True)
+def whole(mended):
+    """End each test with an application that answers from every server."""
+    yield
+    await_all_up(mended)
+
+
+def await_all_up(lab):
+    """Wait until the balancer sees every app server up."""
+    wait_for("all servers up", lambda: set(backends(lab).values()) == {"UP"})
+
+
 def assert_nothing_on_the_local_disk(lab, name):
     """Look below the mount, and where the application has the volume in its own view."""
     lab.do(
@@ -43,7 +55,7 @@ def test_a_lost_mount_comes_back_by_itself(mended, signal):
         wait_for("crm to be restarted", lambda: mended.do("s3", MAIN_PID) != before)  # noqa: B023
         wait_for("s3 to write", lambda: mended.do("s3", WRITE) == "written\n")
         assert_nothing_on_the_local_disk(mended, "s3")
-    wait_for("s3 to be up", lambda: backends(mended)["s3"] == "UP")
+    await_all_up(mended)
     assert mended.do("s3", "systemctl --failed --no-legend") == ""
     mended.assert_nothing_to_do()
 
@@ -72,7 +84,25 @@ def test_bricks_that_die_are_started_again_on_several_servers_at_once(mended):
         wait_for(f"the brick of {name}", lambda: mended.do(name, again) != before[name])  # noqa: B023
         assert mended.do(name, "systemctl --failed --no-legend") == ""
     mended.await_healed()
+    await_all_up(mended)
     mended.assert_nothing_to_do()
+
+
+def test_a_volume_that_most_storage_servers_miss_has_deploy_restart_no_app_server(mended):
+    pids = [mended.do(name, MAIN_PID) for name in mended.apps]
+    for name in ("nas2", "nas3"):
+        mended.do(name, "systemctl stop glusterd")
+    try:
+        wait_for("health to miss the volume", lambda: mended.get("health").status_code == 503)
+        planned = mended.planned()
+        assert {("nas2", "start glusterd.service"), ("nas3", "start glusterd.service")} < {*planned}
+        assert not [action for _, action in planned if action.startswith("restart")], planned
+        mended.fab("deploy", limit=180)
+    finally:
+        for name in ("nas2", "nas3"):
+            mended.do(name, "systemctl start glusterd")
+    mended.await_healed()
+    assert [mended.do(name, MAIN_PID) for name in mended.apps] == pids
 
 
 def test_glusterd_that_dies_is_started_again_with_its_brick(mended):
@@ -105,7 +135,6 @@ def test_a_storage_server_in_maintenance_is_left_alone(mended):
 
 
 def test_a_storage_server_that_falls_silent_costs_no_request(mended):
-    wait_for("all servers up", lambda: set(backends(mended).values()) == {"UP"})
     with traffic(mended.scenario, writers=2) as running:
         mended.do("nas1", "ip link set lan4 down")
         try:

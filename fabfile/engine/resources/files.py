@@ -122,7 +122,12 @@ class Directory:
         if facts.strip() == f"directory|{self.mode:o} {self.owner} {self.group}":
             return None
         path = shlex.quote(self.path)
-        guard = f"mountpoint -q {shlex.quote(self.within)}\n" if self.within else ""
+        guard = ""
+        if self.within:
+            # One that comes back in this run may take seconds until it answers.
+            mounted = f"mountpoint -q {shlex.quote(self.within)}"
+            what = f"{self.within} to be mounted and to answer"
+            guard = f"await 30 {shlex.quote(what)} {shlex.quote(mounted)}\n"
         script = f"{guard}install -d -m {self.mode:04o} -o {self.owner} -g {self.group} {path}"
         what = "rights of" if facts.startswith("directory|") else "create"
         return Change(self.key, f"{what} {self.path}/", script)
