@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fabfile.engine.change import Change, Resource
 from fabfile.engine.resources import Memory, Packages, Port, Run, Service
+from fabfile.health import works
 from fabfile.scenario import Machine, Scenario, capacity
 from fabfile.scenario.credentials import scram_verifier
 from fabfile.templates import template
@@ -84,6 +85,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             restart=(settings.key, order.key),
             reload=(access.key,),
             ready=f"{LIBRARY}echo 'SELECT;' | ask",
+            alive=works(f"$(systemctl show -P MainPID {UNIT})"),
         ),
         _role(scenario),
         _database(scenario),
@@ -141,8 +143,9 @@ class Database(Run):
     """
 
     def probe(self) -> str:
-        """Print `unknown`, too, when there is a cluster that does not run."""
-        return f"{super().probe()}\n{LIBRARY}! stopped || echo unknown"
+        """Print `done` when it is there, `unknown` when there is a cluster that does not answer."""
+        unknown = f"{LIBRARY}! silent || echo unknown"
+        return f"if {{ {self.unless}\n}} >&2; then echo done; else\n{unknown}\nfi"
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Make the database where there is none."""

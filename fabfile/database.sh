@@ -24,8 +24,8 @@ has_data() {
   [ -e "$(data)/PG_VERSION" ]
 }
 
-stopped() { # there is data, and nobody to ask about it
-  has_data && ! locate
+silent() { # there is data, and nobody who answers about it
+  has_data && ! echo 'SELECT;' | ask
 }
 
 make_data() { # in place of a cluster's data that is gone; its settings are there
@@ -38,6 +38,7 @@ make_data() { # in place of a cluster's data that is gone; its settings are ther
 ask() { # the SQL on standard input, as PostgreSQL's administrator
   locate || { echo 'PostgreSQL: the cluster 15/main does not run' >&2; return 1; }
   # Not /usr/bin/psql: a Perl script, which looks for a cluster for longer than psql works.
-  cd / && runuser -u postgres -- /usr/lib/postgresql/15/bin/psql \
+  # One that hangs takes connections, and never answers.
+  cd / && PGCONNECT_TIMEOUT=5 runuser -u postgres -- /usr/lib/postgresql/15/bin/psql \
     -h "$socket" -p "$port" -qAtX -v ON_ERROR_STOP=1
 }

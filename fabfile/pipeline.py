@@ -43,7 +43,7 @@ PIPELINE = (
     Step("bricks", "storage", storage.serving, after=("volume",)),
     Step("app", "app", app.desired),
     Step("build", "app", app.built, after=("app",), on="first"),
-    Step("ship", "app", app.shipped, after=("build",), on="others"),
+    Step("ship", "app", app.shipped, after=("app", "build"), on="others"),
     Step("mount", "app", app.mount, after=("app", "volume", "bricks")),
     Step("migrate", "app", migration.migrated, after=("build", "database"), on="first"),
     Step("serve", "app", app.serving, after=("mount", "migrate", "ship"), rolling=True),
