@@ -87,7 +87,7 @@ def test_a_stranger_on_a_port_is_named_before_anything_is_changed(
     }[program]
     words = ("python3", "-c", serve) if program == "python3" else ("socat", serve, "SYSTEM:cat")
     mended.do(name, f"systemctl stop {unit}")
-    mended.do(name, f"systemd-run -q --unit=stranger {shlex.join(words)}")
+    mended.do(name, f"systemd-run -q --collect --unit=stranger {shlex.join(words)}")
     try:
         listens = f"ss -Hltn 'sport = :{port}'"
         wait_for("the stranger to listen", lambda: mended.do(name, listens))
