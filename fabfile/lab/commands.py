@@ -56,6 +56,7 @@ def up(
 def down(scenario: Scenario, images: bool = False) -> None:
     """Remove all machines, networks and rules of the lab, and the images if asked."""
     _ask(scenario, Request("down", images=images))
+    databases.forget(scenario.state)
 
 
 def remove(scenario: Scenario, names: Iterable[str]) -> None:
