@@ -190,8 +190,8 @@ def restarting(scenario: Scenario) -> Change:
 def _service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
     unit, application = f"{scenario.application.name}.service", scenario.application
     port = scenario.ports["app"]
-    same = health.same_files(unit, MOUNT, f"{home(scenario)}/uploads")
-    answers = health.responsive(unit, port, application.health, HEALTHY_SECONDS)
+    same = health.same_files(MOUNT, f"{home(scenario)}/uploads")
+    answers = health.responsive(port, application.health, HEALTHY_SECONDS)
     return Service(
         unit,
         restart=restart,
@@ -209,7 +209,7 @@ def _healthy(scenario: Scenario) -> Run:
     return Run(
         f"wait for {what}",
         f"await {HEALTHY_SECONDS} {shlex.quote(what)} {shlex.quote(ready)}",
-        unless=f"! systemctl -q is-active {unit} || {ready}",
+        unless=f"{ready} || ! systemctl -q is-active {unit}",
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fabfile.engine.change import Change, Resource
 from fabfile.engine.resources import Memory, Packages, Port, Run, Service
+from fabfile.engine.survey import Survey
 from fabfile.health import works
 from fabfile.scenario import Machine, Scenario, capacity
 from fabfile.scenario.credentials import scram_verifier
@@ -85,11 +86,31 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             restart=(settings.key, order.key),
             reload=(access.key,),
             ready=f"{LIBRARY}echo 'SELECT;' | ask",
-            alive=works(f"$(systemctl show -P MainPID {UNIT})"),
+            alive=works("$main_pid"),
         ),
         _role(scenario),
         _database(scenario),
     ]
+
+
+def _inventory(scenario: Scenario) -> Survey:
+    """Return what tells of the role and the database of the application, if they are right."""
+    wanted = {"role": _role_is(scenario), "database": _database_is(scenario)}
+    queries = [f"SELECT '{kind}' WHERE EXISTS ({query});" for kind, query in wanted.items()]
+    return Survey("inventory", _sql("\n".join(queries)))
+
+
+def _role_is(scenario: Scenario) -> str:
+    role = scenario.application.database
+    verifier = scram_verifier(scenario.secret("database_password"), role)
+    return (
+        f"SELECT FROM pg_authid WHERE rolname = '{role}' AND rolpassword = '{verifier}' "
+        "AND rolcanlogin AND NOT (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication)"
+    )
+
+
+def _database_is(scenario: Scenario) -> str:
+    return f"SELECT FROM pg_database WHERE datname = '{scenario.application.database}'"
 
 
 def view(scenario: Scenario, machine: Machine) -> View:
@@ -119,10 +140,8 @@ def _role(scenario: Scenario) -> Run:
             f'ALTER ROLE "{role}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION '
             f"PASSWORD '{verifier}';"
         ),
-        unless=_holds(
-            f"SELECT FROM pg_authid WHERE rolname = '{role}' AND rolpassword = '{verifier}' "
-            "AND rolcanlogin AND NOT (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication)"
-        ),
+        unless=_holds(_role_is(scenario)),
+        told=(_inventory(scenario), "role"),
     )
 
 
@@ -145,7 +164,7 @@ class Database(Run):
     def probe(self) -> str:
         """Print `done` when it is there, `unknown` when there is a cluster that does not answer."""
         unknown = f"{LIBRARY}! silent || echo unknown"
-        return f"if {{ {self.unless}\n}} >&2; then echo done; else\n{unknown}\nfi"
+        return f"if {{ {self.is_done}\n}} >&2; then echo done; else\n{unknown}\nfi"
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Make the database where there is none."""
@@ -175,7 +194,8 @@ def _database(scenario: Scenario) -> Run:
             "ENCODING 'UTF8' LOCALE 'C.UTF-8';"
         )
         + _sql(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;'),
-        unless=_holds(f"SELECT FROM pg_database WHERE datname = '{database}'"),
+        unless=_holds(_database_is(scenario)),
+        told=(_inventory(scenario), "database"),
     )
 
 
@@ -185,6 +205,5 @@ def _sql(statements: str) -> str:
 
 
 def _holds(query: str) -> str:
-    """Answer a shell condition: the query, which begins with SELECT FROM, finds a row."""
-    found = _sql(query.replace("SELECT FROM", "SELECT 'found' FROM", 1) + ";")
-    return f'[ "$({found})" = found ]'
+    """Return a shell condition: the query finds a row."""
+    return f'[ "$({_sql(f"SELECT 1 WHERE EXISTS ({query});")})" = 1 ]'

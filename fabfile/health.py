@@ -29,25 +29,24 @@ def answers_well(port: int, path: str) -> str:
     return _answers(port, path, 6, GOOD)
 
 
-def responsive(unit: str, port: int, path: str, starting: int) -> str:
+def responsive(port: int, path: str, starting: int) -> str:
     """Return a condition: the health path answers, whatever it says, or has had no time to yet.
 
-    What it says to be away is not brought back by a restart. `starting` is how many seconds a
-    process may take until it listens.
+    What it says to be away is not brought back by a restart. `starting` is how many seconds
+    "$main_pid" may take until it listens.
     """
     attempt = _answers(port, path, ATTEMPT_SECONDS, ANY)
     listens = f"ss -Hltn 'sport = :{port}' | grep -q ."
-    age = f'$(ps -o etimes= -p "$(systemctl show -P MainPID {unit})")'
+    age = '$(ps -o etimes= -p "$main_pid")'
     starts = f"{{ ! {listens} && [ {age} -lt {starting} ]; }}"
     return f"{{ {' || '.join([attempt] * ATTEMPTS)} || {starts}; }}"
 
 
-def same_files(unit: str, mount: str, directory: str) -> str:
-    """Return a condition: what the unit sees at a directory is on what is mounted now."""
-    process = f"$(systemctl show -P MainPID {unit})"
-    # Each mount of a volume has a device number of its own.
-    device = "timeout 5 stat -c %d"
-    return f'[ "$({device} {mount}/)" = "$({device} /proc/{process}/root{directory}/)" ]'
+def same_files(mount: str, directory: str) -> str:
+    """Return a condition: what "$main_pid" sees at a directory is on what is mounted now."""
+    # Each mount of a volume has a device number of its own. Of neither there is none to compare.
+    devices = f"timeout 5 stat -c %d {mount}/ /proc/$main_pid/root{directory}/"
+    return f'{{ set -- $({devices}); [ "$1" = "$2" ]; }}'
 
 
 def _answers(port: int, path: str, seconds: int, pattern: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from fabfile import app, database, release
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Run
+from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 
 # pg_advisory_lock(bigint): any number does that nobody else uses in this database.
@@ -42,6 +43,7 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
             f"{words} of {application.name}",
             _once(scenario, what, command, variables),
             unless=_recorded(scenario, what),
+            told=(Survey("recorded", _psql(scenario, "SELECT what FROM deployer.done;")), what),
             seconds=SECONDS,
         )
         for words, what, command, variables in steps

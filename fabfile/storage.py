@@ -35,7 +35,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         restarts,
         program,
         watch,
-        Service("glusterd.service", alive=works("$(systemctl show -P MainPID glusterd)")),
+        Service("glusterd.service", alive=works("$main_pid")),
         # To start it anew has systemd read all units again, that of glusterd, too.
         Service(WATCH_UNIT, restart=(program.key, watch.key, restarts.key)),
     ]

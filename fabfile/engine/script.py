@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fabfile.engine.change import Change, Resource
 from fabfile.engine.remote import MachineError, Output, Remote
 from fabfile.engine.resources.pending import DIRECTORY, mark
+from fabfile.engine.survey import surveyed
 
 STATE = "/var/lib/crm-deployer"
 # await LIMIT WHAT CONDITION [HOPELESS]: waits until a shell condition holds, or says that it did
@@ -52,7 +53,7 @@ def probe(remote: Remote, resources: Sequence[Resource]) -> list[str]:
         f"echo '@@{token}'\n(\n{resource.probe()}\n) </dev/null 2>/dev/null"
         for resource in resources
     ]
-    output = remote.run("\n".join([*parts, f"echo; echo '@@{token}'"]))
+    output = remote.run("\n".join([surveyed(resources), *parts, f"echo; echo '@@{token}'"]))
     facts = output.text.split(f"@@{token}\n")[1:]
     if len(facts) != len(resources) + 1:
         tail = " | ".join(output.text.strip().splitlines()[-3:])

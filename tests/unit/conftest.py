@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from fabfile.engine.change import Change  # noqa: E402 - only importable after the line above
+from fabfile.engine.survey import surveyed  # noqa: E402
 from fabfile.scenario import Scenario, ScenarioError, model  # noqa: E402
 from fabfile.scenario.validation import scenario_from  # noqa: E402
 
@@ -78,7 +79,16 @@ class Machine:
 
     def facts(self, resource: object) -> str:
         """Answer what the resource's probe prints."""
-        return self._sh(resource.probe()).stdout
+        return self.facts_of([resource])[0]
+
+    def facts_of(self, resources: list) -> list[str]:
+        """Return what the probe of each resource prints, behind the surveys of all of them."""
+        surveys = surveyed(resources)
+        return [self._sh(f"{surveys}\n{each.probe()}").stdout for each in resources]
+
+    def own(self, kind: type, *arguments: object, **options: object) -> object:
+        """Return a resource that belongs to who runs the tests."""
+        return kind(*arguments, owner=self.user, group=self.group, **options)
 
     def plan(self, resource: object) -> Change | None:
         """Answer what the resource would change here."""

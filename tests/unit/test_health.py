@@ -57,7 +57,7 @@ def holds(condition: str) -> bool:
 def test_any_answer_of_http_is_a_sign_of_life(monkeypatch, answer, wanted):
     monkeypatch.setattr(health, "ATTEMPT_SECONDS", 0.3)
     with listening(answer) as port:
-        assert holds(health.responsive(UNIT, port, "/health", 30)) is wanted
+        assert holds(health.responsive(port, "/health", 30)) is wanted
 
 
 def test_a_stranger_that_answers_is_not_healthy():

@@ -157,10 +157,6 @@ def test_the_shell_can_be_read(resource):
         assert done.returncode == 0, done.stderr
 
 
-def own(machine, kind, *arguments, **options):
-    return kind(*arguments, owner=machine.user, group=machine.group, **options)
-
-
 def brought_about(machine, resource):
     """Apply what the resource plans; its plan is then empty."""
     change = machine.plan(resource)
@@ -175,7 +171,7 @@ def brought_about(machine, resource):
 @pytest.mark.parametrize("content", ["", "a\n", "no newline", "ünïcode $HOME `id`\n"])
 def test_a_file_is_written(machine, tmp_path, name, content):
     path = tmp_path / name
-    resource = own(machine, File, str(path), content, mode=0o640)
+    resource = machine.own(File, str(path), content, mode=0o640)
     brought_about(machine, resource)
     assert path.read_text() == content
     assert path.stat().st_mode & 0o7777 == 0o640
@@ -191,7 +187,7 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_its_target_kept(machine, 
     target, path = tmp_path / "target", tmp_path / "file"
     target.write_text("kept\n")
     path.symlink_to(target)
-    brought_about(machine, own(machine, File, str(path), "new\n"))
+    brought_about(machine, machine.own(File, str(path), "new\n"))
     assert not path.is_symlink()
     assert target.read_text() == "kept\n"
 
@@ -199,17 +195,17 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_its_target_kept(machine, 
 def test_a_file_that_its_check_refuses_is_not_replaced(machine, tmp_path):
     path = tmp_path / "file"
     path.write_text("good\n")
-    resource = own(machine, File, str(path), "bad\n", check="grep -q good {}")
+    resource = machine.own(File, str(path), "bad\n", check="grep -q good {}")
     assert machine.apply(machine.plan(resource)).returncode != 0
     assert path.read_text() == "good\n"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "payload"]
-    brought_about(machine, own(machine, File, str(path), "good too\n", check="grep -q good {}"))
+    brought_about(machine, machine.own(File, str(path), "good too\n", check="grep -q good {}"))
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o700, 0o2770])
 def test_a_directory_is_made(machine, tmp_path, mode):
     path = tmp_path / "with space"
-    resource = own(machine, Directory, str(path), mode=mode)
+    resource = machine.own(Directory, str(path), mode=mode)
     brought_about(machine, resource)
     path.chmod(0o711)
     assert brought_about(machine, resource).summary == f"rights of {path}/"
@@ -217,7 +213,7 @@ def test_a_directory_is_made(machine, tmp_path, mode):
 
 def test_a_directory_is_not_made_where_nothing_is_mounted(machine, tmp_path):
     path = tmp_path / "directory"
-    resource = own(machine, Directory, str(path), within=str(tmp_path))
+    resource = machine.own(Directory, str(path), within=str(tmp_path))
     assert machine.apply(machine.plan(resource)).returncode != 0
     assert not path.exists()
 

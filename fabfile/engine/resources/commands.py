@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+import shlex
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from fabfile.engine.change import Change, Payload
 from fabfile.engine.resources.pending import is_pending, print_pending
+from fabfile.engine.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -15,8 +17,9 @@ class Run:
 
     `name` says what it does, as "create the volume nas": it stands in plans and reports.
     `unless` is the whole definition of done: it is probed, and tried again before the script
-    runs, and once more behind it: a script that did not bring it about has failed. `confirm` is
-    run over a new connection, when all of the stage is done.
+    runs, and once more behind it: a script that did not bring it about has failed. `told` is a
+    survey and the line in it that says as much, which is probed in its place. `confirm` is run
+    over a new connection, when all of the stage is done.
     """
 
     name: str
@@ -26,15 +29,29 @@ class Run:
     files: Mapping[str, Payload] = field(default_factory=dict)
     seconds: float = 120
     confirm: str = ""
+    told: tuple[Survey, str] | None = None
 
     @property
     def key(self) -> str:
         """The name by which others wait for this resource."""
         return self.name
 
+    @property
+    def surveys(self) -> Sequence[tuple[Survey, str]]:
+        """What its probe reads."""
+        return ((self.told[0], ""),) if self.told else ()
+
+    @property
+    def is_done(self) -> str:
+        """The shell condition that is probed."""
+        if not self.told:
+            return self.unless
+        survey, line = self.told
+        return f'has_line "${survey.variable}" {shlex.quote(line)}'
+
     def probe(self) -> str:
         """Print `done` when there is nothing to do, `pending` when a killed run left it."""
-        return f"{print_pending(self.name)}\nif {{ {self.unless}\n}} >&2; then echo done; fi"
+        return f"{print_pending(self.name)}\nif {{ {self.is_done}\n}} >&2; then echo done; fi"
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Run it if the condition does not hold or something it follows from has changed."""

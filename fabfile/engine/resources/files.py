@@ -5,18 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from fabfile.engine.change import Change, unified
+from fabfile.engine.survey import Survey
 
 # Above this size (bytes) a differing file is reported without its content.
 DIFF_BYTES = 262_144
+RIGHTS = "%F|%a %U %G"
+LOOKS = Survey("looks", f"timeout 5 stat -c '{RIGHTS}|%n' --")
+DIGESTS = Survey("digests", "sha256sum --")
 
 
-def stat(path: str) -> str:
-    """Answer shell that prints type, mode, owner and group of a path, as "644 root root"."""
-    return f"timeout 5 stat -c '%F|%a %U %G' {shlex.quote(path)}"
+def _look(path: str) -> str:
+    """Return shell that prints type, mode, owner and group, as "directory|755 root root"."""
+    return f'line_of "$looks" {shlex.quote(f"|{path}")}'
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,20 @@ class File:
     def _digest(self) -> str:
         return hashlib.sha256(self.content.encode()).hexdigest()
 
+    @property
+    def surveys(self) -> Sequence[tuple[Survey, str]]:
+        """What its probe reads."""
+        return (LOOKS, self.path), (DIGESTS, self.path)
+
     def probe(self) -> str:
         """Print type and rights, SHA-256, and the content when it is not what it should be."""
         path = shlex.quote(self.path)
-        show = "" if self.secret else f" || head -c {DIFF_BYTES} {path} | base64 -w0"
+        show = "" if self.secret else f"head -c {DIFF_BYTES} {path} | base64 -w0"
         return (
-            f"{stat(self.path)} && d=$(sha256sum < {path}) && echo ${{d%% *}} && "
-            f'{{ [ "${{d%% *}}" = {self._digest} ]{show}; }}'
+            f"{_look(self.path)}\n"
+            f'digest=$(line_of "$digests" {shlex.quote(f"  {self.path}")})\n'
+            f'echo "$digest"\n'
+            f'case $digest in "" | {self._digest}) ;; *) {show or ":"} ;; esac'
         )
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
@@ -113,9 +124,16 @@ class Directory:
         """The name by which others wait for this resource."""
         return self.path
 
+    @property
+    def surveys(self) -> Sequence[tuple[Survey, str]]:
+        """What its probe reads."""
+        return () if self.within else ((LOOKS, self.path),)
+
     def probe(self) -> str:
         """Print type and rights."""
-        return stat(self.path)
+        # On a file system that hangs, it is asked for alone: the others get their answers.
+        alone = f"timeout 5 stat -c '{RIGHTS}' {shlex.quote(self.path)}"
+        return alone if self.within else _look(self.path)
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Create the directory or mend its rights."""

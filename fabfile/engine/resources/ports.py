@@ -14,9 +14,12 @@ def listeners(port: int, socket: str = "") -> str:
 
     `socket` is the path of a Unix socket that goes with it.
     """
-    local = f"ss -Hlxp | grep -F {shlex.quote(f'{socket} ')}; " if socket else ""
+    sockets = f"ss -Hltnp 'sport = :{port}'"
+    if socket:
+        # Both kinds with one start of the program.
+        sockets = f"ss -Hltxnp | grep -e {shlex.quote(f':{port} ')} -e {shlex.quote(f'{socket} ')}"
     return (
-        f"{{ {local}ss -Hltnp 'sport = :{port}'; }} | grep -o 'pid=[0-9]*' | sort -u |\n"
+        f"{sockets} | grep -o 'pid=[0-9]*' | sort -u |\n"
         "while IFS== read -r _ pid; do\n"
         "  unit= name=\n"
         # systemd(1): the last part of the control group's path is the unit.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from fabfile.engine.change import Change
 from fabfile.engine.resources.pending import print_pending
+from fabfile.engine.survey import Survey
 
-PROPERTIES = "ActiveState,UnitFileState,NeedDaemonReload,LoadState"
+PROPERTIES = "Id,ActiveState,UnitFileState,NeedDaemonReload,LoadState,MainPID"
+UNITS = Survey("units", f"systemctl show -p {PROPERTIES} --")
 # How often systemd may start a unit again before it is given up.
 RESTARTS = 3
 
@@ -21,7 +23,7 @@ class Service:
     It is restarted, or reloaded, once and last, when something named in `restart`, or `reload`,
     has changed. `ready` is a shell condition to wait for behind a start, for `limit` seconds.
     `alive` is one that holds as long as it works: an active unit without it is restarted, as a
-    mount whose process has died.
+    mount whose process has died. It finds the unit's process as "$main_pid".
     """
 
     unit: str
@@ -36,12 +38,18 @@ class Service:
         """The name by which others wait for this resource."""
         return f"service {self.unit}"
 
+    @property
+    def surveys(self) -> Sequence[tuple[Survey, str]]:
+        """What its probe reads."""
+        return ((UNITS, self.unit),)
+
     def probe(self) -> str:
         """Print systemd's properties of the unit, and which action a killed run left."""
-        unit = shlex.quote(self.unit)
         return "\n".join(
             [
-                f"systemctl show -p {PROPERTIES} {unit}",
+                f'state=$(block_of "$units" {shlex.quote(f"Id={self.unit}")})',
+                'echo "$state"',
+                "main_pid=${state#*MainPID=}; main_pid=${main_pid%%[!0-9]*}",
                 f'if [ -n "$({print_pending("restart " + self.unit)})" ]; then echo restart; fi',
                 f'if [ -n "$({print_pending("reload " + self.unit)})" ]; then echo reload; fi',
                 f"{{ {self.alive or ':'}\n}} >&2 || echo dead",
