@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fabfile import app, balancer, database, firewall, migration, storage
 from fabfile.engine.change import Resource
 from fabfile.engine.converge import Stage
 from fabfile.engine.resources import Packages
-from fabfile.rolling import Rolling, batch_size
 from fabfile.scenario import Machine, Pinned, Scenario
+from fabfile.tiers.app import migration
+from fabfile.tiers.app import state as app
+from fabfile.tiers.app.rolling import Rolling, batch_size
+from fabfile.tiers.balancer import state as balancer
+from fabfile.tiers.database import state as database
+from fabfile.tiers.firewall import state as firewall
+from fabfile.tiers.storage import state as storage
 
 Desired = Callable[[Scenario, Machine], list[Resource]]
 
@@ -24,37 +29,47 @@ ON = {"every": slice(None), "first": slice(1), "others": slice(1, None)}
 
 @dataclass(frozen=True)
 class Step:
-    """A line of the pipeline; `on` names which machines of the tier it is for."""
+    """A line of the pipeline; `on` names which machines of the tier it is for.
+
+    A `rolling` one changes a few at a time, while the others serve. One that `needs_source` is left
+    out where a release is there already. `adding` tells that it is also for a server that is added,
+    `removing` that it lists the servers, and must forget one that is removed; `routing`, that it
+    decides which of them get clients, which comes first then.
+    """
 
     name: str
     tier: str
     desired: Desired
     after: tuple[str, ...] = ()
     on: str = "every"
-    rolling: bool = False  # a few at a time, while the others serve
+    rolling: bool = False
+    needs_source: bool = False
+    adding: bool = False
+    removing: bool = False
+    routing: bool = False
 
 
 PIPELINE = (
     Step("firewall", "firewall", firewall.rules),
-    Step("forward", "firewall", firewall.forwarding, after=("firewall",)),
-    Step("database", "database", database.desired),
+    Step("forward", "firewall", firewall.forwarding, ("firewall",)),
+    Step("database", "database", database.desired, adding=True, removing=True),
     Step("storage", "storage", storage.desired),
-    Step("volume", "storage", storage.volume, after=("storage",), on="first"),
-    Step("bricks", "storage", storage.serving, after=("volume",)),
-    Step("app", "app", app.desired),
-    Step("build", "app", app.built, after=("app",), on="first"),
-    Step("ship", "app", app.shipped, after=("app", "build"), on="others"),
-    Step("mount", "app", app.mount, after=("app", "volume", "bricks")),
-    Step("migrate", "app", migration.migrated, after=("build", "database"), on="first"),
-    Step("serve", "app", app.serving, after=("mount", "migrate", "ship"), rolling=True),
-    Step("keep", "app", app.kept, after=("serve",)),
-    Step("proxy", "balancer", balancer.installed),
-    Step("balancer", "balancer", balancer.desired, after=("proxy", "serve")),
+    Step("volume", "storage", storage.volume, ("storage",), "first", adding=True, removing=True),
+    Step("bricks", "storage", storage.serving, ("volume",)),
+    Step("app", "app", app.desired, adding=True),
+    Step("build", "app", app.built, ("app",), "first", needs_source=True),
+    Step("ship", "app", app.shipped, ("app", "build"), "others", adding=True),
+    Step("mount", "app", app.mount, ("app", "volume", "bricks"), adding=True),
+    Step("migrate", "app", migration.migrated, ("build", "database"), "first", needs_source=True),
+    Step("serve", "app", app.serving, ("mount", "migrate", "ship"), rolling=True, adding=True),
+    Step("keep", "app", app.kept, ("serve",), adding=True),
+    Step("proxy", "balancer", balancer.installed, adding=True),
+    Step("balancer", "balancer", balancer.desired, ("proxy", "serve"), adding=True, routing=True),
 )
 
 
 def stages(scenario: Scenario, tier: str = "", batch: str = "1") -> list[Stage]:
-    """Answer the stages for a scenario: all, or those of one tier.
+    """Return the stages for a scenario: all, or those of one tier.
 
     `batch` says how many servers change at once where that is done while the others serve. A
     pinned release is neither built nor migrated, but shipped. Raises BatchError.
@@ -62,38 +77,41 @@ def stages(scenario: Scenario, tier: str = "", batch: str = "1") -> list[Stage]:
     return [
         _stage(scenario, step, batch)
         for step in PIPELINE
-        if tier in ("", step.tier) and not (scenario.pinned and step.name in ("build", "migrate"))
+        if tier in ("", step.tier) and not (scenario.pinned and step.needs_source)
     ]
 
 
-def growing(scenario: Scenario, names: Sequence[str]) -> list[Stage]:
-    """Answer the stages that bring new app servers of a scenario, whose release is pinned."""
-    steps = {"database", "volume", "app", "ship", "mount", "serve", "keep", "proxy", "balancer"}
-    new = set(names)
+def adding(scenario: Scenario, names: Sequence[str]) -> list[Stage]:
+    """Return the stages that bring new app servers of a scenario, whose release is pinned."""
+    found = [(step, _stage(scenario, step)) for step in PIPELINE if step.adding]
     return [
-        replace(stage, machines=tuple(name for name in stage.machines if name in new))
-        if scenario.machine(stage.machines[0]).tier == "app"
+        replace(stage, machines=tuple(name for name in stage.machines if name in names))
+        if step.tier == "app"
         else stage
-        for stage in stages(scenario)
-        if stage.name in steps
+        for step, stage in found
     ]
+
+
+def listing(scenario: Scenario) -> list[Stage]:
+    """Return the stages that list the servers, before one is added: what speaks against it."""
+    return [_stage(scenario, step) for step in PIPELINE if step.removing]
 
 
 def routing(scenario: Scenario) -> list[Stage]:
-    """Answer the stage that has the balancer know which app servers get clients."""
-    return [stage for stage in stages(scenario) if stage.name == "balancer"]
+    """Return the stage that has the balancer know which app servers get clients."""
+    return [_stage(scenario, step) for step in PIPELINE if step.routing]
 
 
-def shrinking(scenario: Scenario) -> list[Stage]:
-    """Answer the stages once app servers are out of a scenario: no clients for them comes first."""
-    found = {stage.name: stage for stage in stages(scenario)}
-    closing = [replace(found[name], after=("balancer",)) for name in ("database", "volume")]
-    return [found["balancer"], *closing]
+def removing(scenario: Scenario) -> list[Stage]:
+    """Return the stages once app servers are out of a scenario: no clients for them comes first."""
+    first = routing(scenario)
+    after = tuple(stage.name for stage in first)
+    return [*first, *(replace(stage, after=after) for stage in listing(scenario))]
 
 
-def _stage(scenario: Scenario, step: Step, batch: str) -> Stage:
+def _stage(scenario: Scenario, step: Step, batch: str = "1") -> Stage:
     machines = scenario.present(step.tier)[ON[step.on]]
-    if scenario.pinned and step.name == "ship":
+    if scenario.pinned and step.on == "others":
         machines = tuple(m for m in scenario.present("app") if m.name != scenario.pinned.holder)
     size = batch_size(batch, len(machines))
     return Stage(
@@ -106,10 +124,9 @@ def _stage(scenario: Scenario, step: Step, batch: str) -> Stage:
 
 
 def packages(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
-    """Answer the Debian packages that a machine's desired state names."""
+    """Return the Debian packages that a machine's desired state names."""
     # They are the same for every release, so that the application's source is not read for them.
-    first = scenario.tier("app")[0].name
-    scenario = replace(scenario, pinned=Pinned("any", first))
+    scenario = replace(scenario, pinned=Pinned("any", scenario.builder.name))
     resources: Sequence[Resource] = [
         resource
         for step in PIPELINE

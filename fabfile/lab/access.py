@@ -12,6 +12,7 @@ from pathlib import Path
 from fabfile.lab.host import LabError, run
 from fabfile.lab.machines import host_keys
 from fabfile.scenario import ROOT, Machine, Scenario
+from fabfile.scenario.model import MANAGEMENT
 
 
 def host(machine: Machine) -> str:
@@ -37,7 +38,7 @@ def pin_host_keys(scenario: Scenario) -> None:
     for machine in scenario.machines:
         if machine.login and machine.login.known_hosts and machine.name in keys:
             lines = pinned.setdefault(machine.login.known_hosts, {})
-            for name in dict.fromkeys([host(machine), machine.address("management")]):
+            for name in dict.fromkeys([host(machine), machine.management]):
                 lines[name] = f"{name} {keys[machine.name]}"
     for path, lines in pinned.items():
         old = path.read_text().splitlines() if path.exists() else []
@@ -48,12 +49,12 @@ def pin_host_keys(scenario: Scenario) -> None:
 def forget_host_keys(scenario: Scenario) -> None:
     """Take out of known_hosts what this computer's lab once pinned at addresses that none has."""
     networks = scenario.networks
-    if "management" not in networks:
+    if MANAGEMENT not in networks:
         return
-    used = {m.address("management") for m in scenario.machines if "management" in m.addresses}
+    used = {m.management for m in scenario.machines if MANAGEMENT in m.addresses}
     for path in {m.login.known_hosts for m in scenario.machines if m.login} - {None}:
         old = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in old if not _unused(line, networks["management"], used)]
+        kept = [line for line in old if not _unused(line, networks[MANAGEMENT], used)]
         if kept != old:
             _write(path, "".join(f"{line}\n" for line in kept))
 

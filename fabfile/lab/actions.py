@@ -64,7 +64,7 @@ def perform(scenario: Scenario, request: Request) -> object:
 
 def lab_machines(scenario: Scenario) -> list[Machine]:
     """Answer the machines that are containers: all but this computer."""
-    return [machine for machine in scenario.machines if machine.tier != "control"]
+    return [machine for machine in scenario.machines if "control" not in machine.tiers]
 
 
 def plan(
@@ -186,12 +186,12 @@ def status(scenario: Scenario) -> list[dict[str, str]]:
     records, running = machines.records(scenario.lab), machines.running(scenario.lab)
 
     def row(machine: Machine) -> dict[str, str]:
-        record, address = records.get(machine.name), machine.address("management")
+        record, address = records.get(machine.name), machine.management
         state = "running" if machine.name in running else "stopped" if record else "absent"
         greets = state == "running" and answers_ssh(address, render.port(machine), 1)
         return {
             "machine": machine.name,
-            "tier": machine.tier,
+            "tier": " ".join(machine.tiers),
             "address": address,
             "state": state,
             "image": "" if not record else "bare" if record.bare else "prepared",

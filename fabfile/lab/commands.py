@@ -18,7 +18,8 @@ from fabfile.lab import access
 from fabfile.lab.actions import Request, lab_machines, perform, say
 from fabfile.lab.host import LabError
 from fabfile.lab.machines import host_keys
-from fabfile.scenario import ROOT, Scenario, databases
+from fabfile.scenario import ROOT, Scenario
+from fabfile.tiers.database import notes as databases
 
 # What apt and the image builder may need to reach the outside.
 PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")

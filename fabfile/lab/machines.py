@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fabfile.engine.waiting import wait_until
 from fabfile.lab import render
 from fabfile.lab.host import LabError, answers_ssh, run, tail
 from fabfile.scenario import Lab, Machine, Scenario
-from fabfile.waiting import wait_until
 
 ISOLATE = """\
 #!/bin/sh
@@ -140,7 +140,7 @@ def start(scenario: Scenario, machine: Machine) -> None:
 def await_ssh(lab: Lab, machine: Machine) -> None:
     """Wait until a running machine's SSH server answers; raises LabError with its console."""
     home = homes(lab) / machine.name
-    address, port = machine.address("management"), render.port(machine)
+    address, port = machine.management, render.port(machine)
     if not wait_until(lambda left: answers_ssh(address, port, left), START_SECONDS):
         raise LabError(
             f"{machine.name} runs, but no SSH server answered at {address}:{port} within "

@@ -15,6 +15,7 @@ from pathlib import Path
 from fabfile.lab import render
 from fabfile.lab.host import run
 from fabfile.scenario import Lab, Scenario
+from fabfile.scenario.model import MANAGEMENT
 
 # Settings of this computer that the lab needs, and the least value of each. A machine's systemd
 # takes about seven inotify instances, all root's: the kernel's 128 are enough for some 17 machines.
@@ -47,7 +48,7 @@ def missing(scenario: Scenario) -> set[str]:
 def addresses(scenario: Scenario, network: str) -> list[str]:
     """Answer this computer's addresses on a network, each with the length of its prefix."""
     return [
-        f"{control.address(network)}/{scenario.networks[network].prefixlen}"
+        f"{control.addresses[network]}/{scenario.networks[network].prefixlen}"
         for control in scenario.tier("control")
         if network in control.addresses
     ]
@@ -119,10 +120,10 @@ def rules(scenario: Scenario) -> dict[str, list[str]]:
     filter since those programs drop by default. Frames between two ports of one bridge pass both
     where the kernel's br_netfilter is on: they are let through.
     """
-    management = render.bridge(scenario, "management")
+    management = render.bridge(scenario, MANAGEMENT)
     lans = [render.bridge(scenario, network) for network in scenario.networks]
     lans.remove(management)
-    source = scenario.networks["management"]
+    source = scenario.networks[MANAGEMENT]
     chain = chain_name(scenario.lab)
     replies = "-m conntrack --ctstate RELATED,ESTABLISHED"
     drops = [f"-A {chain} -i {lan} -o {lan} -j RETURN" for lan in lans]

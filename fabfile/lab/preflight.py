@@ -12,6 +12,7 @@ from pathlib import Path
 from fabfile.lab import network, render
 from fabfile.lab.host import LabError, run
 from fabfile.scenario import Lab, Machine, Scenario
+from fabfile.scenario.model import MANAGEMENT
 
 PROGRAMS = (
     *("apt-config", "ip", "iptables-restore", "iptables-save", "lxc-ls", "lxc-start", "lxc-stop"),
@@ -54,14 +55,14 @@ def problems(scenario: Scenario, starting: Iterable[Machine], creating: bool) ->
 def scenario_problems(scenario: Scenario) -> list[str]:
     """Answer what the lab needs of config.py beyond a valid scenario."""
     found = []
-    if not any("management" in machine.addresses for machine in scenario.tier("control")):
+    if not any(MANAGEMENT in machine.addresses for machine in scenario.tier("control")):
         found.append(
             "MACHINES has no machine of the tier 'control' with a 'management' address; "
             "add one: it is what this computer is called in the lab."
         )
     for machine in scenario.machines:
         where = f"MACHINES[{machine.name!r}]"
-        if "management" not in machine.addresses:
+        if MANAGEMENT not in machine.addresses:
             found.append(f"{where} has no 'management' address, which the lab needs; add one.")
         for to, via in machine.routes.items():
             if not any(via in scenario.networks[name] for name in machine.addresses):

@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 
 from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.model import MANAGEMENT
 
 LXC = """\
 # Written by the lab at each start. See lxc.container.conf(5).
@@ -91,12 +92,12 @@ def port(machine: Machine) -> int:
 
 def gateway(scenario: Scenario) -> str:
     """Answer this computer's address on the management network: every machine's way outside."""
-    return scenario.tier("control")[0].address("management")
+    return scenario.tier("control")[0].management
 
 
 def brick_mount(scenario: Scenario, machine: Machine) -> str:
     """Answer where a storage server sees the directory for its brick; "" on other machines."""
-    return str(Path(scenario.brick).parent) if machine.tier == "storage" else ""
+    return str(Path(scenario.brick).parent) if "storage" in machine.tiers else ""
 
 
 def lxc_config(
@@ -117,7 +118,7 @@ def lxc_config(
             interface=machine.interface(network),
             mac=mac(scenario.lab.directory, machine.name, network),
         )
-        if network == "management":
+        if network == MANAGEMENT:
             text += f"lxc.net.{index}.script.up = {isolate}\n"
     return text
 
@@ -134,7 +135,7 @@ def networkd_files(scenario: Scenario, machine: Machine) -> dict[str, str]:
             for destination, via in machine.routes.items()
             if via in scenario.networks[network]
         ]
-        if network == "management":
+        if network == MANAGEMENT:
             routes.append(("0.0.0.0/0", gateway(scenario)))
         for destination, via in routes:
             text += f"\n[Route]\nDestination={destination}\nGateway={via}\n"
@@ -145,16 +146,18 @@ def networkd_files(scenario: Scenario, machine: Machine) -> dict[str, str]:
 def hosts(scenario: Scenario, machine: Machine) -> str:
     """Answer /etc/hosts of a machine: the others where it can see them, itself as Debian does."""
     lines = ["127.0.0.1 localhost", f"127.0.1.1 {machine.name}", "::1 localhost ip6-localhost"]
-    own = [network for network in machine.addresses if network != "management"]
     for other in scenario.machines:
         if other.name == machine.name:
             continue
-        shared = [network for network in own if network in other.addresses]
-        any_ = [network for network in other.addresses if network != "management"]
-        network = (shared or any_ or ["management"])[0]
-        if network in other.addresses:
-            lines.append(f"{other.addresses[network]} {other.name}")
+        lines.append(f"{_where(scenario, machine, other)} {other.name}")
     return "\n".join(lines) + "\n"
+
+
+def _where(scenario: Scenario, machine: Machine, other: Machine) -> str:
+    """Return the address at which a machine's people look for another one, met or not."""
+    apart = [name for name in other.addresses if name != MANAGEMENT]
+    met = [name for name in apart if name in machine.addresses]
+    return str(other.addresses[(met or apart or [MANAGEMENT])[0]])
 
 
 def resolv_conf(host: str, resolved: str) -> str:
@@ -179,7 +182,7 @@ def definition(scenario: Scenario, machine: Machine) -> dict[str, str]:
     """Answer what a machine is made from, as text by name: where it differs, it is made anew."""
     control = gateway(scenario)
     facts = {
-        "tier": machine.tier,
+        "tier": " ".join(machine.tiers),
         "user": user(machine),
         "SSH port": str(port(machine)),
         "gateway": control,

@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
-from fabfile import app, database
 from fabfile.engine.change import Change
 from fabfile.engine.converge import Plan
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.scenario import Machine, Scenario, databases
+from fabfile.scenario import Machine, Scenario
+from fabfile.tiers.app import state as app
+from fabfile.tiers.database import notes as databases
+from fabfile.tiers.database import state as database
 
 
 def emptiness(wanted: Scenario, plan: Plan) -> str:

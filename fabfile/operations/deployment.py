@@ -23,10 +23,10 @@ from fabfile.operations.session import (
     scenario,
     without_absent,
 )
-from fabfile.rolling import BatchError
 from fabfile.scenario import ROOT, Scenario
 from fabfile.scenario.credentials import known_secrets
-from fabfile.sources import REF, has_commits
+from fabfile.tiers.app.rolling import BatchError
+from fabfile.tiers.app.sources import REF, has_commits
 
 
 def deploy(
@@ -80,7 +80,7 @@ def bring(
     Raises Exit on failure.
     """
     plan = planned(stages, remotes, wanted)
-    of_database = any(wanted.machine(name).tier == "database" for name in machines_of(stages))
+    of_database = any("database" in wanted.machine(name).tiers for name in machines_of(stages))
     if not plan:
         if of_database:
             databases.note(wanted)

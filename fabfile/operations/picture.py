@@ -14,22 +14,14 @@ from invoke.exceptions import Exit
 from fabfile.operations.progress import console
 from fabfile.operations.session import scenario as scenario_to_show
 from fabfile.scenario import ROOT, Machine, Scenario
+from fabfile.scenario.flows import CONTROL, FLOWS, USERS
+from fabfile.scenario.model import MANAGEMENT
+from fabfile.tiers import TIERS
+from fabfile.tiers.tier import Tier
 
 PICTURE = ROOT / "docs" / "scenario.svg"
 
-# Rows from the users down to the data; between each two runs the network that joins them.
-ROWS = (("control", "client"), ("firewall",), ("balancer",), ("app",), ("database", "storage"))
-BETWEEN = ("lan1", "lan2", "lan3", "lan4")
 COLUMNS = 4  # machines side by side in a row
-TITLES = {
-    "control": "this computer",
-    "client": "clients",
-    "firewall": "firewall",
-    "balancer": "load balancer",
-    "app": "app servers",
-    "database": "database",
-    "storage": "storage",
-}
 MARGIN, PADDING, GAP = 24, 14, 12
 LINE, TITLE = 17, 42  # heights of a line of text and of a frame's title
 LANE = 80  # between two rows, with the network in its middle
@@ -71,6 +63,7 @@ text { fill: #e6edf3 }
 class _Frame:
     """A tier's place in the picture."""
 
+    tier: Tier
     machines: Sequence[Machine]
     columns: int
     x: float
@@ -98,8 +91,8 @@ def svg(scenario: Scenario) -> str:
         'rx="10"/>',
         *_management(scenario, rows),
     ]
-    for name, (above, below) in zip(BETWEEN, pairwise(rows), strict=True):
-        parts += _lane(scenario, name, above, below, width)
+    for above, below in pairwise(rows):
+        parts += _lane(scenario, above, below, width)
     for frame in frames:
         parts += _drawn(scenario, frame)
     return "\n".join([*parts, "</svg>", ""])
@@ -122,16 +115,22 @@ def _rows(scenario: Scenario) -> list[list[_Frame]]:
     box = _box_width(scenario)
     rows: list[list[_Frame]] = []
     y = float(MARGIN)
-    for tiers in ROWS:
-        groups = [group for tier in tiers if (group := scenario.tier(tier))]
+    for number in sorted({tier.row for tier in TIERS.values()}):
+        found = [(tier, scenario.tier(tier.name)) for tier in TIERS.values() if tier.row == number]
+        groups = [(tier, group) for tier, group in found if group]
         row = []
-        for group in groups:
+        for tier, group in groups:
             columns = min(len(group), COLUMNS - len(groups) + 1)
             lines = -(-len(group) // columns)
             width = columns * (box + GAP) - GAP + 2 * PADDING
-            width = max(width, LETTER * len(_about(scenario, group[0].tier)) + 2 * PADDING)
+            width = max(width, LETTER * len(_about(scenario, tier)) + 2 * PADDING)
             each = max(_box_height(machine) for machine in group) + GAP
-            row.append(_Frame(group, columns, 0, y, width, TITLE + lines * each - GAP + PADDING))
+            row.append(
+                _Frame(tier, group, columns, 0, y, width, TITLE + lines * each - GAP + PADDING)
+            )
+        # A scenario need not name its users: their network is drawn all the same.
+        if not row and rows:
+            continue
         rows.append(row)
         y += max((frame.height for frame in row), default=0) + LANE
     full = max(_width(row) for row in rows)
@@ -148,7 +147,15 @@ def _centred(row: Sequence[_Frame], full: float) -> list[_Frame]:
     height = max((frame.height for frame in row), default=0)
     for frame in row:
         placed.append(
-            _Frame(frame.machines, frame.columns, round(x), frame.y, round(frame.width), height)
+            _Frame(
+                frame.tier,
+                frame.machines,
+                frame.columns,
+                round(x),
+                frame.y,
+                round(frame.width),
+                height,
+            )
         )
         x += frame.width + 2 * GAP
     return placed
@@ -167,29 +174,24 @@ def _box_height(machine: Machine) -> float:
     return 30 + LINE * len(machine.addresses)
 
 
-def _about(scenario: Scenario, tier: str) -> str:
-    """Answer what the machines of a tier are there for, in a few words."""
-    ports = scenario.ports
-    return {
-        "control": "fab runs here",
-        "client": "the users, on the Internet",
-        "firewall": f"iptables: lets in ping and TCP {ports['http']} to the balancer",
-        "balancer": f"HAProxy on port {ports['http']}, round-robin",
-        "app": f"{scenario.application.name} on port {ports['app']}, uploads on the volume",
-        "database": "PostgreSQL",
-        "storage": f"GlusterFS volume, each file kept {scenario.replicas} times",
-    }[tier]
+def _about(scenario: Scenario, tier: Tier) -> str:
+    """Return what the machines of a tier are there for, in a few words."""
+    return tier.about.format(
+        ports=scenario.ports, application=scenario.application.name, replicas=scenario.replicas
+    )
 
 
-def _asks(scenario: Scenario, tier: str) -> str:
-    """Answer what a tier is asked for by those above it."""
-    return {
-        "firewall": f"HTTP, port {scenario.ports['http']}",
-        "balancer": f"HTTP, port {scenario.ports['http']}",
-        "app": f"HTTP, port {scenario.ports['app']}",
-        "database": f"SQL, port {scenario.ports['database']}",
-        "storage": "files",
-    }[tier]
+def _asks(scenario: Scenario, tier: Tier) -> str:
+    """Return what a tier is asked for by those above it; of the firewall, what passes it."""
+    above = [flow for flow in FLOWS if TIERS[flow.source].row < tier.row and flow.source != CONTROL]
+    asked = [flow.listener for flow in above if flow.target == tier.name]
+    passing = [flow.listener for flow in FLOWS if flow.source == USERS]
+    words = [
+        f"{each.words}, port {scenario.ports[each.port]}" if each.port else each.words
+        for each in asked or passing
+        if each.protocol == "tcp"
+    ]
+    return "; ".join(dict.fromkeys(words))
 
 
 def _text(kind: str, x: float, y: float, words: str, more: str = "") -> str:
@@ -197,13 +199,12 @@ def _text(kind: str, x: float, y: float, words: str, more: str = "") -> str:
 
 
 def _drawn(scenario: Scenario, frame: _Frame) -> list[str]:
-    tier = frame.machines[0].tier
     left = frame.x + PADDING
     parts = [
         f'<rect class="frame" x="{frame.x:.0f}" y="{frame.y:.0f}" width="{frame.width:.0f}" '
         f'height="{frame.height:.0f}" rx="8"/>',
-        _text("title", left, frame.y + 19, TITLES[tier]),
-        _text("about", left, frame.y + 35, _about(scenario, tier)),
+        _text("title", left, frame.y + 19, frame.tier.title),
+        _text("about", left, frame.y + 35, _about(scenario, frame.tier)),
     ]
     box = _box_width(scenario)
     each = max(_box_height(machine) for machine in frame.machines) + GAP
@@ -212,15 +213,15 @@ def _drawn(scenario: Scenario, frame: _Frame) -> list[str]:
         line, column = divmod(number, frame.columns)
         x = first + column * (box + GAP)
         y = frame.y + TITLE + line * each
-        parts += _machine(machine, x, y, box)
+        parts += _machine(machine, frame.tier, x, y, box)
     return parts
 
 
-def _machine(machine: Machine, x: float, y: float, width: float) -> list[str]:
+def _machine(machine: Machine, tier: Tier, x: float, y: float, width: float) -> list[str]:
     parts = [
         f'<rect class="machine" x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" '
         f'height="{_box_height(machine):.0f}" rx="5"><title>{escape(machine.name)}: '
-        f"{TITLES[machine.tier]}</title></rect>",
+        f"{tier.title}</title></rect>",
         _text("name", x + 8, y + 19, machine.name),
     ]
     for number, (name, address) in enumerate(machine.addresses.items()):
@@ -230,10 +231,17 @@ def _machine(machine: Machine, x: float, y: float, width: float) -> list[str]:
     return parts
 
 
-def _lane(
-    scenario: Scenario, name: str, above: list[_Frame], below: list[_Frame], width: float
-) -> list[str]:
-    """Answer a network between two rows, and the ways over it."""
+def _between(scenario: Scenario, above: list[_Frame], below: list[_Frame]) -> str:
+    """Return the network between two rows: the users' one above the firewall."""
+    lower = below[0].machines[0]
+    if "firewall" in lower.tiers:
+        return scenario.outer(lower)
+    return scenario.network(above[0].machines[0], lower)
+
+
+def _lane(scenario: Scenario, above: list[_Frame], below: list[_Frame], width: float) -> list[str]:
+    """Return a network between two rows, and the ways over it."""
+    name = _between(scenario, above, below)
     # A scenario need not name its users: then there is nothing above.
     top = max((frame.y + frame.height for frame in above), default=below[0].y - LANE)
     y = top + LANE / 2
@@ -244,7 +252,7 @@ def _lane(
     ]
     for frame in above:
         # This computer is on the network of the users, but is no user.
-        kind = "wire" if frame.machines[0].tier == "control" else "flow"
+        kind = "wire" if frame.tier.name == CONTROL else "flow"
         parts.append(f'<path class="{kind}" d="M{frame.middle:.0f} {top:.0f}V{y - 3:.0f}"/>')
     for frame in below:
         x, end = frame.middle, frame.y
@@ -252,19 +260,19 @@ def _lane(
         parts.append(
             f'<path class="tip" d="M{x - 6:.0f} {end - 10:.0f}h12l-6 10z"/>',
         )
-        asked = _asks(scenario, frame.machines[0].tier)
+        asked = _asks(scenario, frame.tier)
         parts.append(_text("asks", x + 12, y + 26, asked))
     return parts
 
 
 def _management(scenario: Scenario, rows: list[list[_Frame]]) -> list[str]:
     """Answer the network at the side that Fabric logs in on."""
-    if "management" not in scenario.networks:
+    if MANAGEMENT not in scenario.networks:
         return []
     rows = [row for row in rows if row]
     x = MARGIN + 14
     first, last = (row[0].y + row[0].height / 2 for row in (rows[0], rows[-1]))
-    label = f"management · {scenario.networks['management']} · Fabric logs in here"
+    label = f"{MANAGEMENT} · {scenario.networks[MANAGEMENT]} · Fabric logs in here"
     middle = (first + last) / 2
     parts = [
         f'<path class="management" d="M{x:.0f} {first:.0f}V{last:.0f}"/>',

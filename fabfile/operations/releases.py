@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from invoke.exceptions import Exit
 from rich.table import Table
 
-from fabfile import app, pipeline, servers
+from fabfile import pipeline
 from fabfile.engine.converge import MachineErrors, Stage, everywhere
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations.deployment import bring, carry_out, machines_of
@@ -29,10 +29,12 @@ from fabfile.operations.session import (
     scenario,
     without_absent,
 )
-from fabfile.release import identifier
-from fabfile.rolling import BatchError
 from fabfile.scenario import Machine, Pinned, Scenario
 from fabfile.scenario.credentials import known_secrets
+from fabfile.tiers.app import servers
+from fabfile.tiers.app import state as app
+from fabfile.tiers.app.release import identifier
+from fabfile.tiers.app.rolling import BatchError
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 
 from invoke.exceptions import Exit
 
-from fabfile import balancer
 from fabfile.engine.converge import MachineErrors, everywhere
 from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Absent, MachineError, Remote
 from fabfile.operations.progress import console, hide, interruptible
-from fabfile.scenario import Scenario, ScenarioError, load
+from fabfile.scenario import Machine, Scenario, ScenarioError, load
 from fabfile.scenario.credentials import known_secrets
+from fabfile.tiers.balancer import state as balancer
 
 
 def scenario() -> Scenario:
@@ -42,57 +42,95 @@ def connected(machines: Scenario, names: Sequence[str]) -> Iterator[dict[str, Re
 def operation(
     wanted: Scenario, names: Sequence[str], what: str, wait: bool = False, switches: bool = False
 ) -> Iterator[dict[str, Remote]]:
-    """Answer connections to the machines for the time of an operation; there is one at a time.
+    """Give connections to the machines for the time of an operation; there is one at a time.
 
-    The balancer keeps the scenario's lock. An app server in maintenance that nobody answers on is
-    left out. Raises Exit when someone else has the lock (`wait` waits instead), with the errors of
-    all machines, or when another application runs, unless it is an operation that `switches`.
+    The first machine that can be reached keeps the scenario's lock, balancers before others. An app
+    server in maintenance that nobody answers on is left out. Raises Exit when someone else has the
+    lock (`wait` waits instead), with the errors of all machines, or when another application runs,
+    unless it is an operation that `switches`.
     """
-    keeper = wanted.tier("balancer")[0].name
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
-
-    def waits(holder: str) -> None:
-        console.print(f"{wanted.name} is being changed ({holder}); waiting", markup=False)
-
     again = "Run it again: it goes on where it stopped."
     with (
         interruptible(again),
-        connected(wanted, [*names, keeper]) as remotes,
+        connected(wanted, [each.name for each in wanted.keepers]) as known,
         ExitStack() as held,
     ):
+        first = next(iter(known))
+        remotes = {name: known[name] for name in dict.fromkeys([*names, first])}
 
         def begin(remote: Remote) -> None:
             remote.connect()
-            if remote.name == keeper:
-                held.enter_context(lock(remote, who, what, waits if wait else None))
+            if remote.name == first:
+                held.enter_context(_turn(wanted, remote, what, wait))
 
         try:
-            reach(wanted, remotes, begin)
+            reach(wanted, remotes, begin, unneeded={first} - {*names})
+            if first not in remotes:
+                held.enter_context(_turn(wanted, _substitute(wanted, known, first), what, wait))
         except Busy as holder:
             raise Exit(
                 f"{wanted.name} is being changed ({holder}). Nothing was changed: run it again "
                 "when that has ended, or with --wait.",
                 1,
             ) from None
-        if not switches:
-            _refuse_another(wanted, remotes[keeper])
+        if not switches and first in remotes:
+            _refuse_another(wanted, remotes[first])
         yield remotes
 
 
-def reach(wanted: Scenario, remotes: dict[str, Remote], begin: Callable[[Remote], None]) -> None:
-    """Begin on all machines, and drop those in maintenance that are not there.
+def _turn(wanted: Scenario, remote: Remote, what: str, wait: bool) -> AbstractContextManager[None]:
+    """Return the lock on a machine, which says who waits for whom."""
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
 
-    Raises Exit with the errors of all others.
+    def waits(holder: str) -> None:
+        console.print(f"{wanted.name} is being changed ({holder}); waiting", markup=False)
+
+    return lock(remote, who, what, waits if wait else None)
+
+
+def _substitute(wanted: Scenario, known: Mapping[str, Remote], absent: str) -> Remote:
+    """Return the machine that keeps the lock while another one is away; raises Exit without any."""
+    for name, remote in known.items():
+        try:
+            if name != absent:
+                remote.connect()
+                return remote
+        except MachineError:
+            continue
+    raise refuse(f"No machine of {wanted.name} can be reached to keep its lock.")
+
+
+def reach(
+    wanted: Scenario,
+    remotes: dict[str, Remote],
+    begin: Callable[[Remote], None],
+    unneeded: Set[str] = frozenset(),
+) -> None:
+    """Begin on all machines, and drop those that are not there and may be away.
+
+    Those are app servers in maintenance, and `unneeded` ones. Raises Exit with the errors of all
+    others.
     """
     try:
         everywhere(list(remotes.values()), begin)
     except MachineErrors as found:
-        left_out = [error for error in found.errors if may_be_absent(wanted, error)]
+        left_out = [
+            error
+            for error in found.errors
+            if may_be_absent(wanted, error)
+            or (isinstance(error, Absent) and error.machine in unneeded)
+        ]
         if len(left_out) < len(found.errors):
             raise refused(_all_errors(found, remotes), wanted) from None
         for error in left_out:
             del remotes[error.machine]
-            console.print(f"{error}\n{error.machine} is in maintenance, and left as it is")
+            why = "is not needed for this" if error.machine in unneeded else "is in maintenance"
+            console.print(f"{error}\n{error.machine} {why}, and left as it is")
+
+
+def reached(machines: Iterable[Machine], remotes: Mapping[str, Remote]) -> Remote:
+    """Return the first of several machines, any of which will do, that was reached."""
+    return next(remotes[each.name] for each in machines if each.name in remotes)
 
 
 def may_be_absent(wanted: Scenario, error: MachineError) -> bool:

@@ -11,21 +11,14 @@ from invoke.exceptions import Exit
 from rich.table import Table
 from rich.text import Text
 
-from fabfile import app, balancer, database, firewall, storage
 from fabfile.engine.converge import DONE, FAILED, LOOK, everywhere
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations.progress import Progress, console, interruptible
 from fabfile.operations.session import connected, scenario
 from fabfile.scenario import Machine, Scenario
-from fabfile.view import View
+from fabfile.scenario.model import MANAGEMENT
+from fabfile.tiers import views_of
 
-TIERS = {
-    "app": app.view,
-    "balancer": balancer.view,
-    "database": database.view,
-    "firewall": firewall.view,
-    "storage": storage.view,
-}
 SECONDS = 20
 # Each prints a line "KIND TEXT"; with the tier's view, one round trip a machine.
 COMMON = """
@@ -89,7 +82,7 @@ def report(as_json: bool) -> None:
 def _status(wanted: Scenario, remote: Remote) -> Status:
     machine = wanted.machine(remote.name)
     addresses = {name: str(address) for name, address in machine.addresses.items()}
-    status = Status(machine.name, machine.tier, addresses)
+    status = Status(machine.name, ", ".join(machine.tiers), addresses)
     try:
         text = remote.run(_script(wanted, machine), seconds=SECONDS).text
     except MachineError as error:
@@ -111,10 +104,14 @@ def _status(wanted: Scenario, remote: Remote) -> Status:
 
 
 def _script(wanted: Scenario, machine: Machine) -> str:
-    view = TIERS[machine.tier](wanted, machine) if machine.tier in TIERS else View()
-    units = [f"echo service {unit} $(systemctl is-active {unit})" for unit in view.units]
-    sees = f"{{\n{view.shell or ':'}\n}} 2>&1 | sed 's/^/sees /'"
-    return "\n".join([COMMON, *units, sees])
+    views = views_of(wanted, machine)
+    units = [
+        f"echo service {unit} $(systemctl is-active {unit})"
+        for view in views
+        for unit in view.units
+    ]
+    sees = [f"{{\n{view.shell or ':'}\n}} 2>&1 | sed 's/^/sees /'" for view in views]
+    return "\n".join([COMMON, *units, *sees])
 
 
 def _table(rows: list[Status]) -> Table:
@@ -124,7 +121,7 @@ def _table(rows: list[Status]) -> Table:
         table.add_column(column)
     for row in rows:
         # Everybody has a management address; the others say where a machine stands.
-        places = [text for name, text in row.addresses.items() if name != "management"]
+        places = [text for name, text in row.addresses.items() if name != MANAGEMENT]
         table.add_row(
             row.machine,
             row.tier,

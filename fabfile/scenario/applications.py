@@ -12,7 +12,7 @@ from typing import Any
 from fabfile.scenario.machines import listed
 from fabfile.scenario.model import ROOT, Application
 from fabfile.scenario.tables import REQUIRED, read_table
-from fabfile.sources import REF, is_url
+from fabfile.tiers.app.sources import REF, is_url
 
 KEYS = {
     "name": (str, REQUIRED),

@@ -11,23 +11,17 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from fabfile.scenario.model import ROOT, Login, Machine
+from fabfile.scenario.model import MANAGEMENT, ROOT, Login, Machine
+from fabfile.tiers import TIERS
 
-# The networks that a machine of each tier must be attached to.
-TIERS = {
-    "control": (),
-    "client": ("lan1",),
-    "firewall": ("lan1", "lan2"),
-    "balancer": ("lan2", "lan3"),
-    "app": ("lan3", "lan4"),
-    "database": ("lan4",),
-    "storage": ("lan4",),
-}
 # RFC 1123 section 2.1: letters, digits and inner hyphens, 63 at most. Lower case, as ours all are.
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SSH_TARGET = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>[^@:\s]+)(?::(?P<port>\d+))?")
 # Linux: 15 characters for the name of an interface (IFNAMSIZ).
 INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+
+
+KEYS = ("tier", "tiers", "ssh", "key", "interfaces", "routes")
 
 
 def listed(names: Iterable[str]) -> str:
@@ -72,13 +66,7 @@ def read_machines(given: Any, networks: dict, login: dict, mistakes: list[str]) 
 
 def _machine(name: str, entry: dict, networks: dict, login: dict, mistakes: list[str]) -> Machine:
     where = f"MACHINES[{name!r}]"
-    tier = entry.get("tier")
-    if not isinstance(tier, str) or tier not in TIERS:
-        mistakes.append(f"{where} has the unknown tier {tier!r}; known are {listed(TIERS)}")
-        tier = ""
-    for network in TIERS.get(tier, ()):
-        if network not in entry:
-            mistakes.append(f"{where} has no address on {network!r}, which its tier {tier} needs")
+    tiers = _tiers(where, entry, mistakes)
     addresses = {}
     for key, value in entry.items():
         if key in networks:
@@ -89,16 +77,31 @@ def _machine(name: str, entry: dict, networks: dict, login: dict, mistakes: list
                     mistakes.append(
                         f"{where}[{key!r}] is {value}, outside its network {networks[key]}"
                     )
-        elif key not in ("tier", "ssh", "key", "interfaces", "routes"):
+        elif key not in KEYS:
             mistakes.append(f"{where}[{key!r}] is neither a known key nor a network of NETWORKS")
     return Machine(
         name=name,
-        tier=tier,
+        tiers=tiers,
         addresses=addresses,
-        login=None if tier == "control" else _login(where, entry, addresses, login, mistakes),
+        login=None if "control" in tiers else _login(where, entry, addresses, login, mistakes),
         interfaces=_interfaces(where, entry.get("interfaces", {}), networks, mistakes),
         routes=_routes(where, entry.get("routes", {}), mistakes),
     )
+
+
+def _tiers(where: str, entry: dict, mistakes: list[str]) -> tuple[str, ...]:
+    """Return the tiers of a machine: "tier" is one, "tiers" a list of them."""
+    given = entry.get("tiers", [entry.get("tier")])
+    if "tier" in entry and "tiers" in entry:
+        mistakes.append(f"{where} has both 'tier' and 'tiers': keep one of them")
+    if not isinstance(given, list) or not given:
+        mistakes.append(f"{where}['tiers'] is {given!r}, it must be a list of tiers")
+        return ()
+    known = [tier for tier in given if isinstance(tier, str) and tier in TIERS]
+    for tier in given:
+        if tier not in known:
+            mistakes.append(f"{where} has the unknown tier {tier!r}; known are {listed(TIERS)}")
+    return tuple(dict.fromkeys(known))
 
 
 def _address(text: Any, where: str, mistakes: list[str]) -> IPv4Address | None:
@@ -110,15 +113,15 @@ def _address(text: Any, where: str, mistakes: list[str]) -> IPv4Address | None:
 
 
 def _login(where: str, entry: dict, addresses: dict, login: dict, mistakes: list[str]) -> Login:
-    target = {"host": str(addresses.get("management", "")), "user": None, "port": None}
+    target = {"host": str(addresses.get(MANAGEMENT, "")), "user": None, "port": None}
     if "ssh" in entry:
         match = SSH_TARGET.fullmatch(str(entry["ssh"]))
         if match:
             target = match.groupdict()
         else:
             mistakes.append(f"{where}['ssh'] is {entry['ssh']!r}, it must be like user@host:port")
-    elif "management" not in entry:
-        mistakes.append(f"{where} has neither 'ssh' nor a 'management' address to log in on")
+    elif MANAGEMENT not in entry:
+        mistakes.append(f"{where} has neither 'ssh' nor a {MANAGEMENT!r} address to log in on")
     port = int(target["port"]) if target["port"] else (None if "ssh" in entry else login["port"])
     if port is not None and "ssh" in entry:
         check_port(f"{where}['ssh']", port, mistakes)
@@ -162,48 +165,6 @@ def _routes(where: str, given: Any, mistakes: list[str]) -> dict[IPv4Network, IP
         except ValueError as error:
             mistakes.append(f"{where}['routes'][{text!r}] is {gateway!r}: {error}")
     return routes
-
-
-def check_addresses(machines: list[Machine], mistakes: list[str]) -> None:
-    """Say which addresses are used twice."""
-    owners: dict[IPv4Address, str] = {}
-    for machine in machines:
-        for network, address in machine.addresses.items():
-            where = f"MACHINES[{machine.name!r}][{network!r}]"
-            owner = owners.setdefault(address, machine.name)
-            if owner != machine.name:
-                mistakes.append(f"{where} is {address}, which {owner} has already")
-
-
-def check_tiers(machines: list[Machine], replicas: int, mistakes: list[str]) -> None:
-    """Say which tiers have too few or too many machines."""
-    count = {tier: sum(machine.tier == tier for machine in machines) for tier in TIERS}
-    for tier, words in (
-        ("firewall", "a firewall"),
-        ("balancer", "a load balancer"),
-        ("database", "a database"),
-    ):
-        if count[tier] != 1:
-            mistakes.append(
-                f"MACHINES needs exactly one machine of the tier {tier!r} "
-                f"({words}), it has {count[tier]}"
-            )
-    if not count["app"]:
-        mistakes.append(
-            "MACHINES has no machine of the tier 'app' (an app server); add one or more"
-        )
-    if count["storage"] < 3:
-        mistakes.append(
-            f"MACHINES has {count['storage']} machine(s) of the tier 'storage', "
-            "it needs 3 or more to keep a quorum when one is lost"
-        )
-    if replicas < 3 or replicas % 2 == 0:
-        mistakes.append(f"STORAGE['replicas'] is {replicas}, it must be an odd number, 3 or more")
-    elif count["storage"] >= 3 and count["storage"] % replicas:
-        mistakes.append(
-            f"MACHINES has {count['storage']} storage servers, "
-            f"it must be a multiple of STORAGE['replicas'] = {replicas}"
-        )
 
 
 def check_port(where: str, port: int, mistakes: list[str]) -> None:

@@ -13,6 +13,8 @@ from fabfile.scenario.inventory import Inventory
 ROOT = Path(__file__).resolve().parents[2]
 # What this computer keeps of each scenario.
 STATES = ROOT / ".state"
+# The network of people and packages: two machines ask each other on it only if there is no other.
+MANAGEMENT = "management"
 
 
 class ScenarioError(Exception):
@@ -37,18 +39,19 @@ class Login:
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine: its tier, its address on each network, and how Fabric logs in on it."""
+    """One machine: its tiers, its address on each network, and how Fabric logs in on it."""
 
     name: str
-    tier: str
+    tiers: tuple[str, ...]
     addresses: Mapping[str, IPv4Address]
     login: Login | None  # None for the person's own computer
     interfaces: Mapping[str, str]
     routes: Mapping[IPv4Network, IPv4Address]
 
-    def address(self, network: str) -> str:
-        """Answer the machine's address on a network, as text."""
-        return str(self.addresses[network])
+    @property
+    def management(self) -> str:
+        """The address that people and packages come by; raises KeyError when it has none."""
+        return str(self.addresses[MANAGEMENT])
 
     def interface(self, network: str) -> str:
         """Answer the name of the machine's interface to a network."""
@@ -132,33 +135,88 @@ class Scenario:
     new_database: bool = False
 
     def tier(self, name: str) -> tuple[Machine, ...]:
-        """Answer the machines of a tier, in the order of config.py."""
-        return tuple(machine for machine in self.machines if machine.tier == name)
+        """Return the machines of a tier, in the order of config.py."""
+        return tuple(machine for machine in self.machines if name in machine.tiers)
 
     def present(self, tier: str) -> tuple[Machine, ...]:
         """Return the machines of a tier that are there to be changed."""
         return tuple(each for each in self.tier(tier) if each.name not in self.absent)
+
+    def machine(self, name: str) -> Machine:
+        """Return the machine of that name; raises KeyError when there is none."""
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        raise KeyError(name)
+
+    @property
+    def balancers(self) -> tuple[Machine, ...]:
+        """The machines that give the users' requests to the app servers."""
+        return self.tier("balancer")
 
     @property
     def builder(self) -> Machine:
         """The app server that builds the release and migrates the database: as good as any."""
         return self.present("app")[0]
 
-    def machine(self, name: str) -> Machine:
-        """Answer the machine of that name; raises KeyError when there is none."""
-        for machine in self.machines:
-            if machine.name == name:
-                return machine
-        raise KeyError(name)
+    @property
+    def keepers(self) -> tuple[Machine, ...]:
+        """The machines that can keep the scenario's lock; the first that can be reached does."""
+        others = [each for each in self.machines if each.login and each not in self.balancers]
+        return (*self.balancers, *others)
 
-    def rests(self, machine: Machine) -> bool:
+    def network(self, one: Machine, other: Machine) -> str:
+        """Return the network on which two machines meet.
+
+        The first in NETWORKS' order that both are on; the management network only when there is
+        no other. Raises KeyError when they meet on none.
+        """
+        met = [name for name in self.networks if name in one.addresses and name in other.addresses]
+        # By a stable sort the order of NETWORKS stays among the others.
+        for name in sorted(met, key=lambda name: name == MANAGEMENT):
+            return name
+        raise KeyError(f"{one.name} and {other.name} are on no common network")
+
+    def address(self, machine: Machine, seen_by: Machine) -> str:
+        """Return the address that another machine, or it itself, uses for a machine."""
+        return str(machine.addresses[self.network(machine, seen_by)])
+
+    def addresses(self, tier: str, seen_by: str) -> tuple[str, ...]:
+        """Return the addresses that machines of one tier use for those of another, each once."""
+        found = (
+            self.address(machine, other)
+            for machine in self.tier(tier)
+            for other in self.tier(seen_by)
+        )
+        return tuple(dict.fromkeys(found))
+
+    def inner(self, gate: Machine) -> str:
+        """Return the network on which a firewall meets the balancers."""
+        return self.network(gate, self.balancers[0])
+
+    def outer(self, gate: Machine) -> str:
+        """Return the network on which the users come to a firewall."""
+        inside = (MANAGEMENT, self.inner(gate))
+        return next(name for name in self.networks if name in gate.addresses and name not in inside)
+
+    @property
+    def entry(self) -> str:
+        """The address at which the users find the application."""
+        return self.address(self.balancers[0], self.tier("firewall")[0])
+
+    @property
+    def database_address(self) -> str:
+        """The address at which the app servers find the database."""
+        return self.addresses("database", seen_by="app")[0]
+
+    def in_maintenance(self, machine: Machine) -> bool:
         """Tell whether a server is in maintenance: it gets no clients."""
         return machine.name in self.inventory.maintenance
 
     @property
     def serving(self) -> tuple[Machine, ...]:
         """The app servers that get clients: all but those in maintenance."""
-        return tuple(machine for machine in self.tier("app") if not self.rests(machine))
+        return tuple(each for each in self.tier("app") if not self.in_maintenance(each))
 
     @property
     def state(self) -> Path:
@@ -178,8 +236,7 @@ class Scenario:
     def url(self) -> str:
         """Where the users find the application."""
         port = self.ports["http"]
-        address = self.tier("balancer")[0].address("lan2")
-        return f"http://{address}/" if port == 80 else f"http://{address}:{port}/"
+        return f"http://{self.entry}/" if port == 80 else f"http://{self.entry}:{port}/"
 
 
 def inventory_file(name: str) -> Path:

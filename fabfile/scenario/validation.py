@@ -9,29 +9,28 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fabfile.scenario import capacity
 from fabfile.scenario.applications import read_applications
+from fabfile.scenario.checks import check_addresses, check_tiers, check_ways
 from fabfile.scenario.machines import (
     HOST_NAME,
     INTERFACE,
-    check_addresses,
     check_port,
-    check_tiers,
     listed,
     read_machines,
     read_networks,
 )
 from fabfile.scenario.model import Lab, Scenario, ScenarioError
 from fabfile.scenario.tables import read_table
+from fabfile.tiers import TIERS
 
 ENTRIES = {"NAME", "NETWORKS", "MACHINES", "LOGIN", "PORTS", "STORAGE", "LAB"}
 ENTRIES |= {"APPLICATION", "APPLICATIONS"}
 LOGIN = {"user": (str, "deploy"), "port": (int, 22), "key": (str, ""), "known_hosts": (str, "")}
 PORTS = {
-    "http": (int, 80),
-    "app": (int, 3000),
-    "statistics": (int, 8404),
-    "database": (int, 5432),
+    listener.port: (int, listener.default)
+    for tier in TIERS.values()
+    for listener in tier.listens
+    if listener.port
 }
 STORAGE = {"replicas": (int, 3), "brick": (str, "/nas/brick")}
 LAB = {
@@ -60,12 +59,13 @@ def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
     networks = read_networks(entries.get("NETWORKS"), mistakes)
     machines = read_machines(entries.get("MACHINES"), networks, login, mistakes)
     check_addresses(machines, mistakes)
-    check_tiers(machines, storage["replicas"], mistakes)
+    check_tiers(machines, mistakes)
+    check_ways(machines, mistakes)
     _check_values(login, ports, storage, lab, networks, mistakes)
     applications = read_applications(entries, mistakes)
-    servers = sum(machine.tier == "app" for machine in machines)
-    if crowd := capacity.problem(servers, {each.name: each.connections for each in applications}):
-        mistakes.append(crowd)
+    for tier in TIERS.values():
+        if limits := tier.room("limits"):
+            mistakes += limits.mistakes(machines, storage["replicas"], applications)
     if mistakes:
         raise ScenarioError(str(source), mistakes)
     return Scenario(

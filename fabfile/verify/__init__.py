@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.scenario import Scenario
-from fabfile.verify import application, database, internet, perimeter, services, storage
+from fabfile.tiers import TIERS
+from fabfile.verify import perimeter, services
 from fabfile.verify.check import Check, Site, Unreachable
 
 __all__ = ["Check", "verify"]
@@ -19,7 +20,8 @@ def verify(scenario: Scenario) -> Iterator[Check]:
     """Check the whole scenario; answers every check as soon as it is known, whatever failed."""
     # Whatever ends this early waits for the checks under way: they remove what they have written.
     with _site(scenario) as site, ThreadPoolExecutor(8) as pool:
-        groups = (internet, storage, database, services, application, perimeter)
+        rooms = [tier.room("checks") for tier in TIERS.values()]
+        groups = [*(room for room in rooms if room), services, perimeter]
         running = [pool.submit(group.checks, site) for group in groups]
         try:
             for group in running:

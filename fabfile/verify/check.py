@@ -44,6 +44,15 @@ class Site:
     scenario: Scenario
     remotes: Mapping[str, Remote | Unreachable]
 
+    def first(self, tier: str) -> Machine:
+        """Return a machine of a tier that can be asked for all: the first that was reached.
+
+        The first of all when none was: to use it says why it cannot be reached.
+        """
+        machines = self.scenario.present(tier)
+        found = [each for each in machines if isinstance(self.remotes.get(each.name), Remote)]
+        return (found or machines)[0]
+
     def run(self, machine: str, script: str, seconds: float = 10) -> str:
         """Run a shell script as root on a machine; answers its output whatever the exit code."""
         return _said(self.remotes[machine].run(script, seconds=seconds))

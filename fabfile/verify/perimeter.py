@@ -10,13 +10,14 @@ from socket import create_connection
 
 from fabfile.engine.remote import MachineError
 from fabfile.scenario import Machine
+from fabfile.scenario.model import MANAGEMENT
+from fabfile.tiers import TIERS
 from fabfile.verify.check import Check, Site, judged, together
 from fabfile.verify.scan import program
 
 USED_PORTS = (22, 25, 80, 111, 443, 3306, 5432, 8080)
 UDP_PORTS = (53, 67, 111, 123, 161, 514, 24007)
 SCAN_SECONDS = 120
-INSIDE = ("firewall", "balancer", "app", "database", "storage")
 
 
 def checks(site: Site) -> list[Check]:
@@ -27,7 +28,7 @@ def checks(site: Site) -> list[Check]:
     """
     scenario = site.scenario
     clients = [machine for machine in scenario.tier("client") if machine.login]
-    balancer = scenario.tier("balancer")[0].address("lan2")
+    balancer = scenario.entry
     only = f"{balancer}:{scenario.ports['http']}"
     if not clients:
         sentence = f"perimeter: from this computer only {only} is open (TCP)"
@@ -54,18 +55,17 @@ def checks(site: Site) -> list[Check]:
     ]
 
 
+def inside(site: Site) -> list[Machine]:
+    """Return the machines that are protected: all but this computer and the users' own."""
+    return [m for m in site.scenario.machines if any(TIERS[tier].inside for tier in m.tiers)]
+
+
 def _addresses(site: Site) -> list[str]:
-    return [
-        str(address)
-        for machine in site.scenario.machines
-        if machine.tier in INSIDE
-        for address in machine.addresses.values()
-    ]
+    return [str(address) for machine in inside(site) for address in machine.addresses.values()]
 
 
 def _ports(site: Site) -> list[int]:
     """Answer every TCP port that any machine listens on now, and the usual ones."""
-    inside = [machine for machine in site.scenario.machines if machine.tier in INSIDE]
 
     def listening_on(machine: Machine) -> str:
         try:
@@ -73,14 +73,14 @@ def _ports(site: Site) -> list[int]:
         except MachineError:
             return ""  # other checks say that it is not there
 
-    shown = together(inside, listening_on)
+    shown = together(inside(site), listening_on)
     listening = re.findall(r"^LISTEN\s+\S+\s+\S+\s+\S+:(\d+)\s", "\n".join(shown.values()), re.M)
     return sorted({*map(int, listening), *USED_PORTS, *site.scenario.ports.values()})
 
 
 def _knock(site: Site, only: str) -> tuple[bool, str]:
     """Try the ports in use of every address but the management ones, which this computer may."""
-    management = {str(m.addresses.get("management")) for m in site.scenario.machines}
+    management = {str(m.addresses.get(MANAGEMENT)) for m in site.scenario.machines}
     ports = _ports(site)
     targets = [
         (address, port)
@@ -109,21 +109,22 @@ def _ping(site: Site, client: Machine, address: str) -> tuple[bool, str]:
 
 def _tcp(site: Site, client: Machine, found: dict, only: str) -> tuple[bool, str]:
     scenario = site.scenario
-    firewall, balancer = scenario.tier("firewall")[0], scenario.tier("balancer")[0]
-    whole = {balancer.address("lan2"), firewall.address("lan1"), firewall.address("lan2")}
+    gate = site.first("firewall")
+    outer, inner = scenario.outer(gate), scenario.inner(gate)
+    whole = {scenario.entry, str(gate.addresses[outer]), str(gate.addresses[inner])}
     ports = _ports(site)
     text = program(
-        source=client.address("lan1"),
-        interface=client.interface("lan1"),
-        gateway=firewall.address("lan1"),
-        networks=[str(each) for name, each in scenario.networks.items() if name != "lan1"],
-        open=(balancer.address("lan2"), scenario.ports["http"]),
+        source=str(client.addresses[outer]),
+        interface=client.interface(outer),
+        gateway=str(gate.addresses[outer]),
+        networks=[str(each) for name, each in scenario.networks.items() if name != outer],
+        open=(scenario.entry, scenario.ports["http"]),
         tcp=[
             (address, range(1, 65536) if address in whole else ports)
             for address in _addresses(site)
         ],
         udp=[(address, port) for address in _addresses(site) for port in UDP_PORTS],
-        ipv6=[(address, port) for address in _ipv6(site, firewall) for port in ports],
+        ipv6=[(address, port) for address in _ipv6(site, gate) for port in ports],
     )
     found.update(ast.literal_eval(site.python(client.name, text, SCAN_SECONDS).strip()))
     seen = f"{found['tried']} ports tried, open: {', '.join(found['open']) or 'none'}"
@@ -131,7 +132,9 @@ def _tcp(site: Site, client: Machine, found: dict, only: str) -> tuple[bool, str
     return found["open"] == [only] and not found["refused"], seen
 
 
-def _ipv6(site: Site, firewall: Machine) -> list[str]:
+def _ipv6(site: Site, gate: Machine) -> list[str]:
     """Answer the IPv6 addresses that the client could reach the firewall at, itself included."""
-    shown = site.run(firewall.name, f"ip -6 -o addr show dev {firewall.interface('lan1')}")
+    shown = site.run(
+        gate.name, f"ip -6 -o addr show dev {gate.interface(site.scenario.outer(gate))}"
+    )
     return re.findall(r"inet6 ([0-9a-f:]+)/", shown)

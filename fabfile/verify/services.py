@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from fabfile.scenario import Machine
+from fabfile.tiers import views_of
 from fabfile.verify.check import Check, Site, judged
 
 
@@ -16,20 +17,8 @@ def checks(site: Site) -> list[Check]:
         return list(pool.map(lambda machine: _check(site, machine), machines))
 
 
-def _units(site: Site, machine: Machine) -> tuple[str, ...]:
-    name = site.scenario.application.name
-    units = {
-        "app": (f"{name}.service", "mnt-nas.mount", "mnt-nas-watch.service"),
-        "balancer": ("haproxy.service",),
-        "database": ("postgresql@15-main.service",),
-        "firewall": ("fw.service", "fw-renew.timer"),
-        "storage": ("glusterd.service", "glusterd-watch.service"),
-    }
-    return units.get(machine.tier, ())
-
-
 def _check(site: Site, machine: Machine) -> Check:
-    units = _units(site, machine)
+    units = [unit for view in views_of(site.scenario, machine) for unit in view.units]
 
     def judge() -> tuple[bool, str]:
         lines = [

@@ -63,7 +63,7 @@ class Lab:
             sockets=directory,
         )
         for machine in self.scenario.machines:
-            text += f"Host {machine.name}\n    HostName {machine.address('management')}\n"
+            text += f"Host {machine.name}\n    HostName {machine.management}\n"
         self.ssh_config.write_text(text)
         self.hosts: dict[str, Host] = {}
 
@@ -132,7 +132,7 @@ class Lab:
 
     def address(self, name: str, network: str) -> str:
         """Answer the address of a machine on a network."""
-        return self.scenario.machine(name).address(network)
+        return str(self.scenario.machine(name).addresses[network])
 
     def state(self) -> dict[str, str]:
         """Answer what deploy has made of each machine."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fabfile.waiting import wait_until
+from fabfile.engine.waiting import wait_until
 from tests.lab import standstill
 from tests.lab.commands import wait_for
 from tests.lab.lab import Lab

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fabfile import release
+from fabfile.tiers.app import release
 
 APPS = ("s1", "s2", "s3")
 HARDENED = {

@@ -6,7 +6,7 @@ import re
 import pytest
 import requests
 
-from fabfile.verify.browser import png
+from fabfile.tiers.app.checks.browser import png
 from tests.lab import other_applications, places
 from tests.lab.commands import wait_for
 from tests.lab.webdriver import browser as real_browser

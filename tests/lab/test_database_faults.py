@@ -7,8 +7,8 @@ import time
 import pytest
 
 from fabfile.scenario import load
+from fabfile.tiers.database import checks as checks_of_the_database
 from fabfile.verify import _site
-from fabfile.verify import database as checks_of_the_database
 from tests.lab import places
 from tests.lab.commands import as_root, wait_for
 from tests.lab.scaled import machines

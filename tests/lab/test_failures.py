@@ -6,7 +6,7 @@ import shlex
 import pytest
 import requests
 
-from fabfile import health
+from fabfile.tiers.app import health
 from tests.lab.commands import wait_for
 
 MAIN_PID = "systemctl show -P MainPID crm.service"

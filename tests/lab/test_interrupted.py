@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from fabfile import release
+from fabfile.tiers.app import release
 from tests.lab import places
 from tests.lab.commands import wait_for
 from tests.lab.lab import BIN

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from fabfile.migration import LOCK
+from fabfile.tiers.app.migration import LOCK
 from tests.lab import other_applications
 from tests.lab.commands import wait_for
 

@@ -64,7 +64,7 @@ def traffic(scenario: Scenario, client: str = "c1", **settings: object) -> Itera
     """Have clients ask steadily during the block, and answer what they saw."""
     balancer = scenario.tier("balancer")[0]
     wanted = {
-        "host": balancer.address("lan2"),
+        "host": balancer.addresses["lan2"],
         "port": scenario.ports["http"],
         "password": scenario.secret("administrator_password"),
         "seconds": SECONDS,
@@ -85,7 +85,7 @@ def trouble(scenario: Scenario, how: str, clients: int, *paths: str) -> Iterator
     """Have c1 post bodies during the block that nobody wants: `dribble` or `flood`, see slow.py."""
     balancer = scenario.tier("balancer")[0]
     wanted = {
-        "host": balancer.address("lan2"),
+        "host": balancer.addresses["lan2"],
         "port": scenario.ports["http"],
         "seconds": SECONDS,
         "how": how,

@@ -7,7 +7,8 @@ import pytest
 from invoke.exceptions import Exit
 
 from fabfile.operations import spread
-from fabfile.scenario import capacity, databases
+from fabfile.tiers.database import limits
+from fabfile.tiers.database import notes as databases
 
 
 @pytest.mark.parametrize(
@@ -15,12 +16,12 @@ from fabfile.scenario import capacity, databases
     [(1, 180), (3, 180), (16, 180), (17, 340), (32, 340), (50, 660), (64, 660), (65, 1000)],
 )
 def test_there_is_room_for_more_servers_than_there_are(servers, connections):
-    assert capacity.max_connections(servers, [6, 10]) == connections
+    assert limits.max_connections(servers, [6, 10]) == connections
 
 
 @pytest.mark.parametrize("servers", [1, 3, 20, 50, 98])
 def test_what_may_be_opened_always_fits(servers):
-    assert capacity.needed(servers, [10]) <= capacity.max_connections(servers, [10])
+    assert limits.needed(servers, [10]) <= limits.max_connections(servers, [10])
 
 
 def test_servers_that_postgresql_cannot_serve_are_refused_with_the_file(entries, mistakes):

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from fabfile import health
 from fabfile.engine.resources import Port
+from fabfile.tiers.app import health
 
 UNIT = "no-such.service"
 

@@ -138,5 +138,5 @@ def test_no_address_left_is_one_sentence() -> None:
 def test_a_server_in_maintenance_is_there_but_does_not_serve() -> None:
     scenario = load(ROOT / "config.py", Inventory().resting("s2", True))
     assert [machine.name for machine in scenario.serving] == ["s1", "s3"]
-    assert scenario.rests(scenario.machine("s2"))
+    assert scenario.in_maintenance(scenario.machine("s2"))
     assert load(ROOT / "config.py", Inventory()).serving == scenario.tier("app")

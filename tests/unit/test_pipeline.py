@@ -6,12 +6,16 @@ from io import BytesIO
 
 import pytest
 
-from fabfile import app, balancer, database, pipeline, release
+from fabfile import pipeline
 from fabfile.engine.resources import File, Unpacked
 from fabfile.operations.progress import hide
 from fabfile.scenario import ROOT, Scenario, load
 from fabfile.scenario.credentials import known_secrets, scram_verifier, secret
 from fabfile.scenario.inventory import Inventory
+from fabfile.tiers.app import release
+from fabfile.tiers.app import state as app
+from fabfile.tiers.balancer import state as balancer
+from fabfile.tiers.database import state as database
 
 
 @pytest.fixture
@@ -73,7 +77,7 @@ def test_each_app_server_is_a_backend_of_the_balancer(scenario) -> None:
     resources = balancer.desired(scenario, scenario.machine("lb"))
     text = next(r.content for r in resources if r.key == "/etc/haproxy/haproxy.cfg")
     for server in scenario.tier("app"):
-        assert f"server {server.name} {server.address('lan3')}:3000" in text
+        assert f"server {server.name} {server.addresses['lan3']}:3000" in text
 
 
 def test_secrets_stand_only_in_files_that_not_everybody_may_read(scenario) -> None:

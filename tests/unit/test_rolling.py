@@ -2,8 +2,8 @@
 
 import pytest
 
-from fabfile.haproxy import Configuration, Servers
-from fabfile.rolling import BatchError, batch_size
+from fabfile.tiers.app.rolling import BatchError, batch_size
+from fabfile.tiers.balancer.haproxy import Configuration, Servers
 
 FILE = "global\n    maxconn 4000\nbackend app\n{}"
 S1, S2 = "    server s1 10.1.3.11:3000 check\n", "    server s2 10.1.3.12:3000 check\n"

@@ -4,7 +4,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from fabfile import pipeline
-from fabfile.operations import releases, scaling
+from fabfile.operations import membership, releases, scaling
 from fabfile.operations.releases import Held
 from fabfile.scenario import ROOT, Pinned, Scenario, load
 from fabfile.scenario.inventory import Inventory
@@ -15,7 +15,7 @@ LAN = {"lan3": "10.1.3.14", "lan4": "10.1.4.14"}
 @pytest.fixture
 def scenario(tmp_path, monkeypatch) -> Scenario:
     monkeypatch.setattr(Scenario, "state", tmp_path)
-    monkeypatch.setattr(scaling, "_lab_machines", lambda known: set())
+    monkeypatch.setattr(membership, "lab_machines", lambda known: set())
     return load(ROOT / "config.py", Inventory())
 
 
@@ -27,7 +27,7 @@ def refusal(function, *arguments) -> str:
 
 
 def with_s4(scenario: Scenario, host: str = "", **given: str) -> Scenario:
-    return scaling._with(scenario, ["s4"], host, given)
+    return membership.with_servers(scenario, ["s4"], host, given)
 
 
 def test_a_machine_of_the_lab_gets_a_management_address_too(scenario) -> None:
@@ -44,30 +44,31 @@ def test_a_machine_elsewhere_gets_none(scenario) -> None:
 
 
 def test_without_a_lab_a_host_must_be_named(scenario, monkeypatch) -> None:
-    monkeypatch.setattr(scaling, "_lab_machines", lambda known: None)
+    monkeypatch.setattr(membership, "lab_machines", lambda known: None)
     assert "--host user@address" in refusal(with_s4, scenario)
 
 
 def test_a_server_of_config_py_comes_back_as_it_stands_there(scenario) -> None:
-    without = scaling._without(scenario, ["s2"])
-    again = scaling._with(without, ["s2"], "", {})
+    without = membership.without_servers(scenario, ["s2"])
+    again = membership.with_servers(without, ["s2"], "", {})
     assert again.inventory == Inventory() and again.machine("s2") == scenario.machine("s2")
     given = {"lan3": "10.1.3.99"}
-    assert "stands in config.py" in refusal(scaling._with, without, ["s2"], "", given)
+    assert "stands in config.py" in refusal(membership.with_servers, without, ["s2"], "", given)
 
 
 def test_the_address_of_a_removed_server_is_not_given_away(scenario) -> None:
-    without = scaling._without(scenario, ["s2"])
-    words = refusal(scaling._with, without, ["s4"], "", {"lan3": "10.1.3.12"})
+    without = membership.without_servers(scenario, ["s2"])
+    words = refusal(membership.with_servers, without, ["s4"], "", {"lan3": "10.1.3.12"})
     assert "s2 has it" in words
 
 
 def test_the_last_app_server_stays(scenario) -> None:
-    assert "would leave no app server" in refusal(scaling._without, scenario, ["s1", "s2", "s3"])
+    words = refusal(membership.without_servers, scenario, ["s1", "s2", "s3"])
+    assert "would leave no app server" in words
 
 
 def test_several_are_added_at_once(scenario) -> None:
-    grown = scaling._with(scenario, [f"s{number}" for number in range(4, 51)], "", {})
+    grown = membership.with_servers(scenario, [f"s{number}" for number in range(4, 51)], "", {})
     assert len(grown.tier("app")) == 50
 
 
@@ -76,17 +77,17 @@ def test_a_number_that_is_none_is_refused(text) -> None:
     assert "--servers" in refusal(scaling.number, "--servers", text, 1)
 
 
-def test_growing_changes_new_servers_and_who_must_know_them(scenario) -> None:
+def test_adding_changes_new_servers_and_who_must_know_them(scenario) -> None:
     grown = with_s4(scenario)
     pinned = Scenario(**{**vars(grown), "pinned": Pinned("abc", "s2")})
-    stages = {stage.name: stage.machines for stage in pipeline.growing(pinned, ["s4"])}
+    stages = {stage.name: stage.machines for stage in pipeline.adding(pinned, ["s4"])}
     assert stages["serve"] == stages["ship"] == ("s4",)
     assert {"build", "migrate", "firewall"}.isdisjoint(stages)
     assert {"database", "volume", "balancer"} <= stages.keys()
 
 
-def test_shrinking_has_the_balancer_let_go_first(scenario) -> None:
-    after = {stage.name: stage.after for stage in pipeline.shrinking(scenario)}
+def test_removing_has_the_balancer_let_go_first(scenario) -> None:
+    after = {stage.name: stage.after for stage in pipeline.removing(scenario)}
     assert after["database"] == after["volume"] == ("balancer",)
 
 

@@ -24,7 +24,7 @@ def test_config_py_is_valid(monkeypatch):
     scenario = load(inventory=Inventory())
     assert scenario.name == "pfinal"
     assert [machine.name for machine in scenario.tier("app")] == ["s1", "s2", "s3"]
-    assert scenario.machine("bbdd").address("lan4") == "10.1.4.31"
+    assert str(scenario.machine("bbdd").addresses["lan4"]) == "10.1.4.31"
     assert scenario.machine("s1").login.host == "10.250.0.11"
     assert scenario.machine("control").login is None
     assert scenario.url == "http://10.1.2.2/"
@@ -35,7 +35,8 @@ MISTAKES = [
     ("MACHINES.s1.lan3", "10.9.3.11", "['lan3'] is 10.9.3.11, outside its network 10.1.3.0/24"),
     ("MACHINES.s1.lan3", "10.1.3.300", "['lan3'] is '10.1.3.300', which is not an IPv4 address"),
     ("MACHINES.s1.lan9", "10.1.9.1", "MACHINES['s1']['lan9'] is neither a known key nor a network"),
-    ("MACHINES.s1.lan3", None, "MACHINES['s1'] has no address on 'lan3', which its tier app needs"),
+    ("MACHINES.fw.lan1", None, "MACHINES['fw'] has no address on the users' side: a network other"),
+    ("MACHINES.lb.lan2", None, "MACHINES['fw'] and MACHINES['lb'] are on no common network but"),
     ("MACHINES.s1.management", None, "MACHINES['s1'] has neither 'ssh' nor a 'management' address"),
     ("MACHINES.s1.interfaces", {"lan9": "eth0"}, "['interfaces'] names the unknown network 'lan9'"),
     ("MACHINES.s1.tier", "apps", "MACHINES['s1'] has the unknown tier 'apps'"),

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from invoke.exceptions import Exit
 
-from fabfile import release
 from fabfile.operations.deployment import at
 from fabfile.scenario import Scenario, load
 from fabfile.scenario.inventory import Inventory
-from fabfile.sources import Entry, SourceError, has_commits, read
+from fabfile.tiers.app import release
+from fabfile.tiers.app.sources import Entry, SourceError, has_commits, read
 
 WHO = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com"}
 WHO |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}

@@ -1,0 +1,153 @@
+"""The tasks that concern the scenario as a whole; each tier has its own beside them."""
+
+from __future__ import annotations
+
+from invoke import Collection, Context, Task, task
+
+from fabfile.operations import deployment, membership, scaling
+from fabfile.operations import picture as scenario_picture
+from fabfile.operations import status as status_report
+from fabfile.tiers.tier import Tier
+
+BATCH = "app servers that change at once: a number or a percentage of them"
+NEW_DATABASE = "make an empty database in place of one that is gone"
+REF = "a commit, tag or branch of the application, for this time"
+WAIT = "wait while another operation is in progress"
+
+
+@task(help={"batch": BATCH, "wait": WAIT, "ref": REF, "new-database": NEW_DATABASE})
+def deploy(
+    context: Context,
+    batch: str = "1",
+    wait: bool = False,
+    ref: str = "",
+    new_database: bool = False,
+) -> None:
+    """Bring all machines to the state that config.py describes."""
+    deployment.deploy(batch=batch, wait=wait, ref=ref, new_database=new_database)
+
+
+@task(help={"ref": REF})
+def plan(context: Context, ref: str = "") -> None:
+    """Show what deploy would change, and change nothing (exit code 2 if there is something)."""
+    deployment.show_plan(ref=ref)
+
+
+@task(help={"json": "print it as JSON"})
+def status(context: Context, json: bool = False) -> None:
+    """Show every machine: up since when, its services, and what it sees of the others."""
+    status_report.report(json)
+
+
+@task(help={"json": "print the checks as JSON"})
+def verify(context: Context, json: bool = False) -> None:
+    """Check from outside that everything works (exit code 1 if something does not)."""
+    # Here, because it needs `requests`, whose import takes as long as all of ours together.
+    from fabfile.operations import verification
+
+    verification.show(json)
+
+
+@task(
+    help={
+        "name": "its name, as s4",
+        "host": "user@address of a machine; without it, one is made in the lab",
+        "address": "NETWORK=ADDRESS, for each network that it shall not get the next free one of",
+        "wait": WAIT,
+    },
+    iterable=["address"],
+)
+def add_server(
+    context: Context, name: str, address: list[str], host: str = "", wait: bool = False
+) -> None:
+    """Add an app server while the others serve: add-server --name s4."""
+    scaling.add([name], host, membership.addresses(address), wait)
+
+
+@task(
+    help={
+        "name": "its name",
+        "limit": "seconds that its requests have to end",
+        "force": "even if no other one is healthy",
+        "wait": WAIT,
+    }
+)
+def remove_server(
+    context: Context, name: str, limit: str = "30", force: bool = False, wait: bool = False
+) -> None:
+    """Remove an app server, also a dead or half-added one: remove-server --name s4."""
+    scaling.remove([name], scaling.number("--limit", limit), force, wait)
+
+
+@task(help={"servers": "how many there shall be", "wait": WAIT})
+def scale(context: Context, servers: str, wait: bool = False) -> None:
+    """Add or remove app servers of the lab until so many run: scale --servers 6."""
+    scaling.scale(scaling.number("--servers", servers, least=1), wait)
+
+
+@task(
+    positional=["state"],
+    help={
+        "state": "on or off",
+        "server": "its name",
+        "force": "even if no other one is healthy",
+        "wait": WAIT,
+    },
+)
+def maintenance(
+    context: Context, state: str, server: str, force: bool = False, wait: bool = False
+) -> None:
+    """Set an app server aside, or take it back: maintenance --server s2 on."""
+    scaling.maintenance(server, state, force, wait)
+
+
+@task
+def address(context: Context) -> None:
+    """Say where the users find the application, and who can log in at first."""
+    deployment.show_address()
+
+
+@task(help={"to": "the file to write; default: docs/scenario.svg"})
+def picture(context: Context, to: str = "") -> None:
+    """Draw the scenario of config.py: its machines, networks and who asks whom."""
+    scenario_picture.draw(to)
+
+
+@task(
+    help={
+        "anew": "measure lab.up and first deploys, too: removes the lab's machines",
+        "images": "with --anew: measure how long the images take, too; removes the lab's images",
+        "json": "print it as JSON",
+    }
+)
+def benchmark(
+    context: Context, anew: bool = False, images: bool = False, json: bool = False
+) -> None:
+    """Measure how long deploy, verify and the rest take, beside what they may take."""
+    # Rarely wanted: not read at each start.
+    from fabfile.operations.benchmark import report
+
+    report(anew, images, json)
+
+
+ALL = (deploy, plan, status, verify, address, picture, benchmark)
+ALL += (add_server, remove_server, scale, maintenance)
+
+
+def of_tier(tier: Tier) -> Collection:
+    """Return the tasks of a tier: those that all have, and those of its room `tasks`."""
+
+    def deploy_tier(context: Context, batch: str = "1", wait: bool = False) -> None:
+        deployment.deploy(tier.name, batch, wait)
+
+    def plan_tier(context: Context) -> None:
+        deployment.show_plan(tier.name)
+
+    deploy_tier.__doc__ = f"Bring {tier.members} to the state that config.py describes."
+    plan_tier.__doc__ = f"Show what deploying {tier.members} would change."
+    deploy_task = Task(deploy_tier, name="deploy", help={"batch": BATCH, "wait": WAIT})
+    plan_task = Task(plan_tier, name="plan")
+    room = tier.room("tasks")
+    # A tier may have more to say of its own deploy.
+    tasks = {each.name: each for each in (deploy_task, plan_task, *(room.ALL if room else ()))}
+    return Collection(tier.name, **tasks)

@@ -1,0 +1,15 @@
+"""The app tier: the application's releases, its mounted volume and its service."""
+
+from fabfile.tiers.tier import Listener, Tier
+
+TIER = Tier(
+    name="app",
+    title="app servers",
+    people_say="an app server",
+    members="the app servers",
+    about="{application} on port {ports[app]}, uploads on the volume",
+    row=3,
+    least=1,
+    listens=(Listener("http", "HTTP", port="app", default=3000),),
+    uses=("database.sql", "storage.management", "storage.bricks"),
+)

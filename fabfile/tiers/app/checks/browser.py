@@ -1,0 +1,83 @@
+"""What the checks of an application share: a browser that sees which server answers."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import time
+import zlib
+from urllib.parse import urljoin
+
+import requests
+
+from fabfile.engine.waiting import wait_until
+from fabfile.scenario import Scenario
+
+LIMIT = 15
+SEEN_SECONDS = 10
+GONE_SECONDS = 3
+
+
+def png() -> bytes:
+    """Answer a picture like no other: an application may keep one file for equal ones."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack("!I", len(data)) + kind + data + struct.pack("!I", zlib.crc32(kind + data))
+        )
+
+    rows = b"".join(b"\0" + secrets.token_bytes(24) for _ in range(8))
+    header = chunk(b"IHDR", struct.pack("!IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + body
+
+
+class Browser:
+    """One person's session with the application."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._url = scenario.url
+        self._servers = {machine.name for machine in scenario.serving}
+        self.session = requests.Session()
+        self.session.trust_env = False  # a proxy would not be the way of the users
+
+    def get(self, path: str, **more: object) -> requests.Response:
+        """Ask for a page."""
+        return self.session.get(urljoin(self._url, path), timeout=LIMIT, **more)
+
+    def post(self, path: str, data: dict[str, str], **more: object) -> requests.Response:
+        """Send a form; raises RuntimeError unless it is taken."""
+        answer = self.session.post(urljoin(self._url, path), data=data, timeout=LIMIT, **more)
+        if answer.status_code not in (200, 302):
+            raise RuntimeError(f"POST /{path} was answered with {answer.status_code}")
+        return answer
+
+    def everywhere(self, path: str, content: bytes) -> tuple[bool, str]:
+        """Tell whether every server answers a page with that content, and which ones did."""
+        if not path:
+            return False, "there is none to read"
+        right: set[str] = set()
+        wrong: set[str] = set()
+        deadline = time.monotonic() + SEEN_SECONDS
+        while self._servers - right - wrong and time.monotonic() < deadline:
+            answer = self.get(path)
+            good = answer.status_code == 200 and content in answer.content
+            (right if good else wrong).add(answer.headers.get("X-Served-By", "an unknown server"))
+        never = self._servers - right - wrong
+        seen = f"read from {', '.join(sorted(right)) or 'none'}"
+        seen += f"; not there on {', '.join(sorted(wrong))}" if wrong else ""
+        seen += f"; never answered: {', '.join(sorted(never))}" if never else ""
+        return not wrong and not never, seen
+
+    def status_when_gone(self, path: str) -> int:
+        """Answer the status of a page that was removed, 404 also where there was none."""
+        status = 404
+
+        def gone(_left: float) -> bool:
+            nonlocal status
+            status = self.get(path, allow_redirects=False).status_code if path else 404
+            return status == 404
+
+        # A server may show for a moment what another removed: the volume's clients cache.
+        wait_until(gone, GONE_SECONDS, 0.2)
+        return status

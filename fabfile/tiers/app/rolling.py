@@ -1,0 +1,108 @@
+"""Changes app servers one after the other while the rest serves, and puts back what fails.
+
+Each server that serves is drained in the balancer, changed, found healthy by itself, and given
+clients again; the next ones follow when the balancer has seen it up. The first is the canary: when
+it fails, no other is touched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+
+from fabfile.engine.converge import everywhere
+from fabfile.engine.remote import MachineError, Remote
+from fabfile.engine.script import StepFailed
+from fabfile.scenario import Scenario
+from fabfile.tiers.app import servers
+from fabfile.tiers.balancer import haproxy
+
+
+class BatchError(Exception):
+    """A batch size that makes no sense, as one sentence."""
+
+
+def batch_size(text: str, servers: int) -> int:
+    """Answer how many servers change at once: "2", or "50%" of them, one at least."""
+    match = re.fullmatch(r"(\d+)(%?)", text)
+    number = int(match[1]) if match else 0
+    if not number or (match[2] and number > 100):
+        raise BatchError(
+            f"--batch is {text!r}, it must be a number of servers from 1 up or a percentage"
+        )
+    return max(1, servers * number // 100) if match[2] else number
+
+
+class Rolling:
+    """A rollout of the app servers of a scenario, `size` at a time."""
+
+    def __init__(self, scenario: Scenario, size: int) -> None:
+        self._scenario = scenario
+        self._size = size
+        self._served: dict[str, tuple[str, str]] = {}  # server -> (application, release)
+
+    def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
+        """Answer the canary alone, then those that serve nobody yet, then the rest by `size`.
+
+        Servers that run another application follow the canary all at once: the users shall not
+        meet now the one and now the other.
+        """
+        keep = servers.keep_previous(self._scenario)
+        found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.split()[-2:])
+        self._served = {name: tuple(words) for name, words in found.items() if len(words) == 2}
+        serving = [remote for remote in remotes if self._serves(remote) is True]
+        switching = [remote for remote in remotes if self._serves(remote) is False]
+        idle = [remote for remote in remotes if self._serves(remote) is None]
+        canary = (serving or switching)[:1]
+        rest = [remote for remote in (*idle, *switching) if remote not in canary]
+        others = [serving[at : at + self._size] for at in range(1, len(serving), self._size)]
+        return [batch for batch in (canary, rest, *others) if batch]
+
+    def _serves(self, remote: Remote) -> bool | None:
+        """Tell whether a server runs the application, False for another one, None for none."""
+        found = self._served.get(remote.name)
+        return found[0] == self._scenario.application.name if found else None
+
+    @contextmanager
+    def around(self, remote: Remote, say: Callable[[str], None]) -> Iterator[None]:
+        """Drain a server that serves, and give it clients again when it is changed, or put back."""
+        name = remote.name
+        if name not in self._served or self._scenario.in_maintenance(self._scenario.machine(name)):
+            yield
+            return
+        (balancer,) = self._scenario.balancers
+        with closing(Remote(balancer.name, balancer.login)) as lb:
+            say(f"drain {name} in {balancer.name}")
+            haproxy.drain(lb, name)
+            try:
+                yield
+            except StepFailed as error:
+                application, release = self._served[name]
+                say(f"put back release {release} of {application}")
+                raise MachineError(
+                    name, f"{error.sentence}\n    {self._put_back(remote, lb)}"
+                ) from error
+            except MachineError:
+                haproxy.ready(lb, name, wait=False)
+                raise
+            say(f"give {name} clients again")
+            # Of another application, HAProxy learns the health path when all servers have it.
+            haproxy.ready(lb, name, wait=self._serves(remote) is True)
+
+    def _put_back(self, remote: Remote, lb: Remote) -> str:
+        """Bring a server back to what it served before, and answer how that ended."""
+        application, release = self._served[remote.name]
+        script = servers.put_back(self._scenario, application, release)
+        try:
+            output = remote.run(script, seconds=120)
+            if output.code:
+                haproxy.ready(lb, remote.name, wait=False)
+                return f"putting back release {release} failed, too: {output.text.strip()}"
+            haproxy.ready(lb, remote.name)
+        except MachineError as error:
+            return f"putting back release {release} failed, too: {error}"
+        return (
+            f"{remote.name} was put back on release {release} and is in service again; "
+            "the servers after it were not touched"
+        )

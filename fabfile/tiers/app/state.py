@@ -1,0 +1,270 @@
+"""The app tier: the application's releases, its mounted volume and its service."""
+
+from __future__ import annotations
+
+import shlex
+
+from fabfile.engine.change import Change, Resource
+from fabfile.engine.resources import (
+    Directory,
+    Link,
+    Packages,
+    Port,
+    Run,
+    Service,
+    Unpacked,
+    User,
+)
+from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.flows import sources
+from fabfile.tiers.app import health, release
+from fabfile.tiers.database import state as database
+from fabfile.tiers.storage.state import VOLUME
+from fabfile.tiers.templates import template
+from fabfile.tiers.tier import View
+
+UNITS = "/etc/systemd/system"
+MOUNT = "/mnt/nas"
+MOUNT_UNIT = "mnt-nas.mount"
+# What mounts the volume again when its client has died.
+WATCH_UNIT = "mnt-nas-watch.service"
+PROGRAMS = "/usr/local/lib/crm-deployer"
+HEALTHY_SECONDS = 30
+# Who builds releases, with what its tools keep for the next time.
+BUILD_UID, BUILD_HOME = 899, "/var/cache/crm-build"
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+# How many releases a server keeps, the one that serves included.
+RELEASES = 5
+
+
+def home(scenario: Scenario) -> str:
+    """Answer the directory of the application: its releases, and `current`."""
+    return release.home(scenario.application)
+
+
+def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what an app server needs before it has anything to do with the other tiers."""
+    name = scenario.application.name
+    journal = template("/etc/systemd/journald.conf.d/crm.conf")
+    return [
+        _port(scenario),
+        Packages("glusterfs-client", "postgresql-client", *scenario.application.packages),
+        journal,
+        Service("systemd-journald.service", restart=(journal.key,)),
+        User(name, scenario.application.uid, home(scenario)),
+        Directory(home(scenario)),
+        Directory(f"{home(scenario)}/releases"),
+        # The mount point of the uploads: root's, so that nothing lands on the local disk.
+        Directory(f"{home(scenario)}/uploads", mode=0o555),
+    ]
+
+
+def _port(scenario: Scenario) -> Port:
+    units = tuple(f"{each.name}.service" for each in scenario.applications)
+    return Port(
+        scenario.ports["app"],
+        units,
+        remedy=f" or choose another port: PORTS in {scenario.source.name}",
+        # One that ran before, and that the scenario no longer knows, is stopped by deploy.
+        known='[ -e "/etc/crm-deployer/${unit%.service}.env" ]',
+    )
+
+
+def built(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the app server that builds the release holds: the first, as good as any."""
+    application = scenario.application
+    # Not the application's own user, who may read what the running one keeps in its memory.
+    builder = User("crm-build", BUILD_UID, BUILD_HOME)
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": BUILD_HOME,
+        # Node has a list of its own; Debian's has the authorities that this machine trusts, too.
+        "NODE_EXTRA_CA_CERTS": AUTHORITIES,
+        "SSL_CERT_FILE": AUTHORITIES,
+    }
+    return [
+        *([Packages(*application.build_packages)] if application.build_packages else []),
+        builder,
+        Directory(BUILD_HOME, mode=0o700, owner=builder.name, group=builder.name),
+        Unpacked(
+            directory(scenario),
+            lambda: release.archive(scenario),
+            application.build,
+            builder.name,
+            environment,
+        ),
+    ]
+
+
+def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the other app servers hold: what the first has built, or another has already."""
+    builder = scenario.builder
+    if scenario.pinned:
+        builder = scenario.machine(scenario.pinned.holder)
+    return [Unpacked(directory(scenario), lambda: release.fetch(builder, directory(scenario)))]
+
+
+def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say how an app server mounts the volume: from the first storage server that answers."""
+    servers = [scenario.address(each, seen_by=machine) for each in scenario.tier("storage")]
+    unit = template(
+        f"/etc/systemd/system/{MOUNT_UNIT}", servers=servers, volume=VOLUME, where=MOUNT
+    )
+    name = scenario.application.name
+    uploads = f"{MOUNT}/{name}"
+    program = template(f"{PROGRAMS}/watch-mount", mode=0o755)
+    watch = template(
+        f"/etc/systemd/system/{WATCH_UNIT}",
+        mount_unit=MOUNT_UNIT,
+        program=program.path,
+        where=MOUNT,
+    )
+    return [
+        unit,
+        program,
+        watch,
+        _mounted(unit.key),
+        Service(WATCH_UNIT, restart=(program.key, watch.key)),
+        Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
+    ]
+
+
+def _mounted(*restart: str) -> Service:
+    # Without its process the mount point stays, and every access to it fails or hangs. So it does
+    # with it as long as most storage servers are away: to mount anew is no cure then.
+    client = health.works(f"$(pgrep -n -f '^/usr/sbin/glusterfs .* {MOUNT}$')")
+    alive = f"timeout 5 stat {MOUNT}/ >/dev/null || {client}"
+    return Service(MOUNT_UNIT, restart, ready=f"mountpoint -q {MOUNT}", alive=alive)
+
+
+def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what an app server looks like when it answers."""
+    variables = template(
+        environment_file(scenario),
+        source="/etc/crm-deployer/application.env",
+        mode=0o600,
+        secret=True,
+        variables=environment(scenario),
+    )
+    unit = template(
+        unit_file(scenario),
+        source="/etc/systemd/system/application.service",
+        application=scenario.application,
+        home=home(scenario),
+        mount=MOUNT,
+        mount_unit=MOUNT_UNIT,
+        port=scenario.ports["app"],
+        allowed=_peers(scenario, machine),
+    )
+    current = Link(f"{home(scenario)}/current", f"releases/{release.identifier(scenario)}")
+    return [
+        variables,
+        unit,
+        current,
+        _alone(scenario),
+        # The mount, too: the service holds on to the one that was there when it started.
+        _service(scenario, (unit.key, current.key, variables.key, _mounted().key)),
+    ]
+
+
+def _peers(scenario: Scenario, machine: Machine) -> list[str]:
+    """Return the addresses that the application's process speaks with.
+
+    Those who ask it and the database: the volume is the mount's, whose process is another.
+    """
+    peers = [each for tier in sources("app", "http") for each in scenario.tier(tier)]
+    peers += scenario.tier("database")
+    return list(dict.fromkeys(scenario.address(each, seen_by=machine) for each in peers))
+
+
+def _alone(scenario: Scenario) -> Run:
+    """Answer what stops the other applications here: they share the port. Their data stays."""
+    mine = environment_file(scenario)
+    each = "for file in /etc/crm-deployer/*.env; do unit=$(basename $file .env).service"
+    others = f"{each}\n[ $file = {mine} ]"
+    runs = "{ systemctl -q is-active $unit || systemctl -q is-enabled $unit; }"
+    return Run(
+        "stop the other applications",
+        f"{others} || systemctl -q disable --now $unit\ndone",
+        unless=f"( {others} || ! {runs} || exit 1\ndone )",
+    )
+
+
+def restarting(scenario: Scenario) -> Change:
+    """Answer the change that restarts the application and awaits its health."""
+    return _service(scenario).plan("UnitFileState=enabled\nActiveState=active\nrestart", set())
+
+
+def _service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
+    unit, application = f"{scenario.application.name}.service", scenario.application
+    port = scenario.ports["app"]
+    same = health.same_files(MOUNT, f"{home(scenario)}/uploads")
+    answers = health.responsive(port, application.health, HEALTHY_SECONDS)
+    return Service(
+        unit,
+        restart=restart,
+        ready=health.healthy(unit, port, application.health),
+        alive=f"{same} && {answers}",
+        limit=HEALTHY_SECONDS,
+    )
+
+
+def _healthy(scenario: Scenario) -> Run:
+    """Return what says so when the application runs and is not healthy: no restart cures that."""
+    unit = f"{scenario.application.name}.service"
+    what = f"{unit} to be healthy"
+    ready = health.answers_well(scenario.ports["app"], scenario.application.health)
+    return Run(
+        f"wait for {what}",
+        f"await {HEALTHY_SECONDS} {shlex.quote(what)} {shlex.quote(ready)}",
+        unless=f"{ready} || ! systemctl -q is-active {unit}",
+    )
+
+
+def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what an app server remembers: which releases served, and the last of them."""
+    directory, identifier = home(scenario), release.identifier(scenario)
+    # The latest that served first, each once; of what never served, nothing is kept.
+    last = f"tac history | awk '!seen[$2]++ {{ print $2 }}' | head -n {RELEASES}"
+    return [
+        _healthy(scenario),
+        Run(
+            f"note that release {identifier} serves",
+            f'cd {directory}\necho "$(date -u +%FT%TZ) {identifier}" >>history\n'
+            f'ls releases | grep -vxF -e "$({last})" | sed "s,^,releases/," | xargs -r rm -rf --',
+            unless=f"tail -n 1 {directory}/history | grep -q ' {identifier}$'",
+        ),
+    ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of an app server: the release that it serves."""
+    units = (f"{scenario.application.name}.service", MOUNT_UNIT, WATCH_UNIT)
+    return View(units, f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"')
+
+
+def directory(scenario: Scenario) -> str:
+    """Answer the directory of the release that shall run."""
+    return f"{home(scenario)}/releases/{release.identifier(scenario)}"
+
+
+def environment_file(scenario: Scenario) -> str:
+    """Answer the path of the application's variables, which hold its passwords."""
+    return f"/etc/crm-deployer/{scenario.application.name}.env"
+
+
+def unit_file(scenario: Scenario) -> str:
+    """Answer the path of the application's systemd unit."""
+    return f"{UNITS}/{scenario.application.name}.service"
+
+
+def environment(scenario: Scenario) -> dict[str, str]:
+    """Answer the variables that the application gets, passwords included."""
+    return {
+        **scenario.application.environment,
+        "DATABASE_URL": database.url(scenario),
+        "SECRET_KEY": scenario.secret("application_key"),
+        "UPLOADS": f"{home(scenario)}/uploads",
+        "PORT": str(scenario.ports["app"]),
+    }

@@ -1,0 +1,20 @@
+"""The balancer tier: HAProxy in front of the app servers."""
+
+from fabfile.tiers.tier import Listener, Tier
+
+TIER = Tier(
+    name="balancer",
+    title="load balancer",
+    people_say="a load balancer",
+    members="the load balancer",
+    about="HAProxy on port {ports[http]}, round-robin",
+    row=2,
+    least=1,
+    most=1,
+    listens=(
+        Listener("http", "HTTP", port="http", default=80),
+        Listener("ping", "ping", protocol="icmp"),
+        Listener("statistics", "statistics", port="statistics", default=8404),
+    ),
+    uses=("app.http",),
+)

@@ -1,0 +1,91 @@
+"""The load balancer: HAProxy in front of the app servers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fabfile.engine.change import Resource
+from fabfile.engine.resources import Packages, Port, Run, Service
+from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.model import MANAGEMENT
+from fabfile.tiers.balancer.haproxy import CHECK, LIBRARY, Configuration, Servers
+from fabfile.tiers.templates import template
+from fabfile.tiers.tier import View
+
+CONFIGURATION = "/etc/haproxy/haproxy.cfg"
+ERROR_PAGE = "/etc/haproxy/errors/crm-503.http"
+SYSCTL = "/etc/sysctl.d/60-crm-lb.conf"
+# Who may see the statistics; the password is the secret `statistics_password`.
+STATISTICS_USER = "statistics"
+
+
+def installed(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the balancer needs before it knows any app server."""
+    elsewhere = f" or choose another port: PORTS in {scenario.source.name}"
+    return [
+        Port(scenario.ports["http"], ("haproxy.service",), remedy=elsewhere),
+        Packages("haproxy", "socat"),
+        template(SYSCTL, scenario=scenario, machine=machine),
+        Run(
+            "turn off forwarding",
+            f"/lib/systemd/systemd-sysctl {SYSCTL}",
+            unless=(
+                '[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ] && '
+                '[ "$(cat /proc/sys/net/ipv4/ip_nonlocal_bind)" = 1 ]'
+            ),
+            after=(SYSCTL,),
+        ),
+        # Before the configuration, whose check reads it.
+        template(ERROR_PAGE, scenario=scenario, machine=machine),
+    ]
+
+
+def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say how the balancer serves: HAProxy, with each app server in its file and its process."""
+    port = scenario.ports["app"]
+    servers = {
+        server.name: (
+            f"{scenario.address(server, seen_by=machine)}:{port}",
+            scenario.in_maintenance(server),
+        )
+        for server in scenario.tier("app")
+    }
+    file = template(
+        CONFIGURATION,
+        mode=0o640,
+        group="haproxy",
+        check="haproxy -c -q -f {}",
+        scenario=scenario,
+        machine=machine,
+        servers=servers,
+        server_check=CHECK,
+        statistics_address=str(machine.addresses.get(MANAGEMENT, "127.0.0.1")),
+        statistics_user=STATISTICS_USER,
+        # Between single quotes HAProxy, like a shell, takes all but the quote itself.
+        statistics_password=scenario.secret("statistics_password").replace("'", "'\\''"),
+    )
+    configuration = Configuration(**asdict(file))
+    reload = (configuration.key, ERROR_PAGE)
+    return [
+        configuration,
+        Servers(servers, reloading=reload),
+        Service(
+            "haproxy.service", reload=reload, alive=f"{LIBRARY}api 'show info' | grep -q Uptime"
+        ),
+    ]
+
+
+def application() -> str:
+    """Answer shell that prints the application that HAProxy was last set up for, if any."""
+    return "sed -n 's/^# The application: //p' /etc/haproxy/haproxy.cfg 2>/dev/null || :"
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the balancer: HAProxy's view of each server."""
+    # Fields of `show stat`: 2 is the server, 5 its sessions now, 18 its state.
+    fields = (
+        'awk -F, \'NF && !/^#/ && $2 != "FRONTEND" && $2 != "BACKEND" '
+        '{ print $2 ": " $18 ", " $5 ($5 == 1 ? " session" : " sessions") }\''
+    )
+    ask = "echo 'show stat' | socat -t 5 stdio /run/haproxy/admin.sock"
+    return View(("haproxy.service",), f"{ask} | {fields}")

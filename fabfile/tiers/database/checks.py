@@ -1,0 +1,118 @@
+"""Database: each app server is connected from its own address, and nobody else gets in."""
+
+from __future__ import annotations
+
+from fabfile.engine.waiting import wait_until
+from fabfile.scenario import Machine
+from fabfile.tiers.database import sqlite
+from fabfile.verify.check import Check, Site, judged
+
+# Debian's name of it: it asks its own settings for the port, whoever else has the usual one.
+CLUSTER = "15/main"
+CONNECTED_SECONDS = 10
+
+STARTUP = """
+import socket, struct
+body = struct.pack("!I", 196608) + b"user\\0{name}\\0database\\0{name}\\0\\0"
+connection = socket.create_connection(("{address}", {port}), 5)
+connection.settimeout(5)
+connection.sendall(struct.pack("!I", len(body) + 4) + body)
+print(connection.recv(4096).decode(errors="replace").replace("\\0", " "))
+"""
+
+HEALTH = """
+import socket
+connection = socket.create_connection(("{address}", {port}), 5)
+connection.settimeout(5)
+connection.sendall(b"GET {path} HTTP/1.0\\r\\n\\r\\n")
+print(connection.recv(4096).decode(errors="replace").splitlines()[0])
+"""
+
+
+def checks(site: Site) -> list[Check]:
+    """Check who is connected to the database, who is refused, and how the password is kept."""
+    found = []
+    for app in site.scenario.present("app"):
+        found.append(
+            judged(
+                f"database: {app.name} is connected from {_seen(site, app)}",
+                lambda app=app: _connected(site, app),
+            )
+        )
+    stranger, app = site.first("storage"), site.first("app")
+    return [
+        *found,
+        judged(f"database: refused from {stranger.name}", lambda: _refused(site, stranger)),
+        judged("database: refused with a wrong password", lambda: _wrong_password(site, app)),
+        judged("database: the password is stored as SCRAM-SHA-256", lambda: _scram(site)),
+        judged("database: no SQLite file in the application", lambda: sqlite.none(site)),
+    ]
+
+
+def _query(site: Site, sql: str) -> str:
+    machine = site.first("database").name
+    psql = f"psql --cluster {CLUSTER}"
+    return site.run(machine, f'cd / && runuser -u postgres -- {psql} -XAt -c "{sql}"').strip()
+
+
+def _seen(site: Site, app: Machine) -> str:
+    """Return the address that an app server comes from, as the database sees it."""
+    return site.scenario.address(app, seen_by=site.first("database"))
+
+
+def _connected(site: Site, app: Machine) -> tuple[bool, str]:
+    application = site.scenario.application
+    # From a balancer, as nobody else may; but past HAProxy, to leave its turns alone.
+    balancer = site.first("balancer")
+    address = site.scenario.address(app, seen_by=balancer)
+    port = site.scenario.ports["app"]
+    site.python(balancer.name, HEALTH.format(address=address, port=port, path=application.health))
+    seen = ""
+
+    def connected(_left: float) -> bool:
+        nonlocal seen
+        text = _query(
+            site,
+            "SELECT client_addr, count(*) FROM pg_stat_activity "
+            f"WHERE datname = '{application.database}' AND client_addr IS NOT NULL "
+            "GROUP BY 1 ORDER BY 1",
+        )
+        rows = dict(line.split("|") for line in text.splitlines() if line.count("|") == 1)
+        count = rows.get(_seen(site, app), "0")
+        seen = f"{count} connections from it; seen: {', '.join(rows) or 'none'}"
+        return count != "0"
+
+    # A health path need not ask the database: the pages that the other checks want do.
+    return wait_until(connected, CONNECTED_SECONDS, 0.5), seen
+
+
+def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
+    program = STARTUP.format(
+        name=site.scenario.application.database,
+        address=site.scenario.database_address,
+        port=site.scenario.ports["database"],
+    )
+    answer = site.python(stranger.name, program)
+    refused = "no pg_hba.conf entry" in answer
+    return refused, "no pg_hba.conf entry for it" if refused else "it was asked to log in"
+
+
+def _wrong_password(site: Site, app: Machine) -> tuple[bool, str]:
+    name = site.scenario.application.database
+    where = f"-h {site.scenario.database_address}"
+    where += f" -p {site.scenario.ports['database']}"
+    text = site.run(
+        app.name,
+        f"PGPASSWORD=wrong PGCONNECT_TIMEOUT=5 psql -Xw {where} -U {name} -c 'SELECT 1'",
+    )
+    refused = "password authentication failed" in text
+    last = (text.strip().splitlines() or ["no answer"])[-1]
+    return refused, f"{app.name}: " + ("password authentication failed" if refused else last)
+
+
+def _scram(site: Site) -> tuple[bool, str]:
+    role = site.scenario.application.database
+    # Only its first letters leave the machine.
+    sql = f"SELECT left(rolpassword, 13) FROM pg_authid WHERE rolname = '{role}'"
+    answer = _query(site, sql)
+    return answer == "SCRAM-SHA-256", f"role {role}: {answer or 'no password'}"

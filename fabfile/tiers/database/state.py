@@ -1,0 +1,221 @@
+"""The database tier: PostgreSQL, which only the app servers can reach.
+
+It listens at the address that the app servers use and the local socket. The password stays on the
+person's computer and the app servers; this machine gets what PostgreSQL stores of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import replace
+from pathlib import Path
+
+from fabfile.engine.change import Change, Resource
+from fabfile.engine.resources import Memory, Packages, Port, Run, Service
+from fabfile.engine.survey import Survey
+from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.credentials import scram_verifier
+from fabfile.scenario.flows import sources
+from fabfile.tiers.app.health import works
+from fabfile.tiers.database import limits
+from fabfile.tiers.templates import template
+from fabfile.tiers.tier import View
+
+# The version of Debian 12.
+CLUSTER = "/etc/postgresql/15/main"
+UNIT = "postgresql@15-main.service"
+# Of earlier versions: it was for other people's clusters, too.
+OLD_SETTINGS = "/etc/systemd/system/postgresql@.service.d"
+# Not /usr/bin/psql: that is a Perl script, which looks for a cluster for longer than psql works.
+PSQL = "/usr/lib/postgresql/15/bin/psql"
+SEARCH, WARNING = "find or create", "warning"
+LIBRARY = Path(__file__).with_suffix(".sh").read_text()
+
+
+def url(scenario: Scenario) -> str:
+    """Answer the DATABASE_URL of the app servers, password included."""
+    role, password = scenario.application.database, scenario.secret("database_password")
+    host = scenario.database_address
+    return f"postgresql://{role}:{password}@{host}:{scenario.ports['database']}/{role}"
+
+
+def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the database server looks like."""
+    port = scenario.ports["database"]
+    servers, each = len(scenario.tier("app")), [app.connections for app in scenario.applications]
+    needed = limits.needed(servers, each)
+    settings = template(
+        f"{CLUSTER}/conf.d/crm.conf",
+        owner="postgres",
+        group="postgres",
+        machine=machine,
+        addresses=scenario.addresses("database", seen_by="app"),
+        port=port,
+        connections=limits.max_connections(servers, each),
+    )
+    access = template(
+        f"{CLUSTER}/pg_hba.conf",
+        mode=0o640,
+        owner="postgres",
+        group="postgres",
+        # All of them: the one that ran before serves until the next one does.
+        names=sorted(application.database for application in scenario.applications),
+        servers=_servers(scenario, machine).values(),
+    )
+    order = template(f"/etc/systemd/system/{UNIT}.d/crm.conf")
+    return [
+        Memory(
+            needed * limits.MEBIBYTES_EACH,
+            f"for {needed} connections: add memory, or lower 'connections' of the application",
+        ),
+        Port(
+            port,
+            (UNIT,),
+            f" or choose another port: PORTS in {scenario.source.name}",
+            socket=f"/run/postgresql/.s.PGSQL.{port}",
+        ),
+        Packages("postgresql"),
+        *([_empty_cluster()] if scenario.new_database else []),
+        Run(
+            "remove an earlier version's settings for all clusters",
+            f"rm -r {OLD_SETTINGS}/crm.conf && rmdir --ignore-fail-on-non-empty {OLD_SETTINGS}",
+            unless=f"[ ! -e {OLD_SETTINGS}/crm.conf ]",
+        ),
+        order,
+        settings,
+        access,
+        Service(
+            UNIT,
+            restart=(settings.key, order.key),
+            reload=(access.key,),
+            ready=f"{LIBRARY}echo 'SELECT;' | ask",
+            alive=works("$main_pid"),
+        ),
+        _role(scenario),
+        _database(scenario),
+    ]
+
+
+def _inventory(scenario: Scenario) -> Survey:
+    """Return what tells of the role and the database of the application, if they are right."""
+    wanted = {"role": _role_is(scenario), "database": _database_is(scenario)}
+    queries = [f"SELECT '{kind}' WHERE EXISTS ({query});" for kind, query in wanted.items()]
+    return Survey("inventory", _sql("\n".join(queries)))
+
+
+def _role_is(scenario: Scenario) -> str:
+    role = scenario.application.database
+    verifier = scram_verifier(scenario.secret("database_password"), role)
+    return (
+        f"SELECT FROM pg_authid WHERE rolname = '{role}' AND rolpassword = '{verifier}' "
+        "AND rolcanlogin AND NOT (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication)"
+    )
+
+
+def _database_is(scenario: Scenario) -> str:
+    return f"SELECT FROM pg_database WHERE datname = '{scenario.application.database}'"
+
+
+def _servers(scenario: Scenario, machine: Machine) -> dict[str, str]:
+    """Return name -> address of the app servers, as the database server sees them."""
+    return {
+        app.name: scenario.address(app, seen_by=machine)
+        for tier in sources("database", "sql")
+        for app in scenario.tier(tier)
+    }
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the database server: the connections of each app server."""
+    servers = ", ".join(
+        f"({number}, '{name}', '{address}')"
+        for number, (name, address) in enumerate(_servers(scenario, machine).items())
+    )
+    # The listing keeps the order of config.py, and a server without a connection.
+    query = (
+        "SELECT name || ': ' || count(pid) || ' connections' "
+        f"FROM (VALUES {servers}) AS server (number, name, address) "
+        "LEFT JOIN pg_stat_activity ON host(client_addr) = address "
+        "GROUP BY number, name ORDER BY number;"
+    )
+    return View((UNIT,), _sql(query))
+
+
+def _role(scenario: Scenario) -> Run:
+    role = scenario.application.database
+    verifier = scram_verifier(scenario.secret("database_password"), role)
+    return Run(
+        f"set up the database role {role}",
+        _sql(
+            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') "
+            f'THEN CREATE ROLE "{role}"; END IF; END $$;\n'
+            f'ALTER ROLE "{role}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION '
+            f"PASSWORD '{verifier}';"
+        ),
+        unless=_holds(_role_is(scenario)),
+        told=(_inventory(scenario), "role"),
+    )
+
+
+def search(scenario: Scenario) -> str:
+    """Return the key of the change that makes the database if it is not found."""
+    return creation(scenario).replace("create", SEARCH, 1)
+
+
+def creation(scenario: Scenario) -> str:
+    """Return the key of the change that makes the application's database, an empty one."""
+    return f"create the database {scenario.application.database}"
+
+
+class Database(Run):
+    """The application's database. One that cannot be asked now is made if it turns out missing.
+
+    That change fails with the text of its file WARNING instead, when it is given one.
+    """
+
+    def probe(self) -> str:
+        """Print `done` when it is there, `unknown` when there is a cluster that does not answer."""
+        unknown = f"{LIBRARY}! silent || echo unknown"
+        return f"if {{ {self.is_done}\n}} >&2; then echo done; else\n{unknown}\nfi"
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Make the database where there is none."""
+        if "unknown" not in facts.splitlines():
+            return super().plan(facts, changed)
+        name = self.name.replace("create", SEARCH, 1)
+        warned = f'[ ! -s "$payload/{WARNING}" ] || {{ cat "$payload/{WARNING}"; exit 1; }}\n'
+        change = super().plan("", changed)
+        script = f"{{ {self.unless}\n}} || {{ {warned}}}\n{change.script}"
+        return replace(change, key=name, summary=name, script=script)
+
+
+def _empty_cluster() -> Run:
+    return Run(
+        "make the cluster's data",
+        f"{LIBRARY}make_data",
+        unless=f"{LIBRARY}has_data",
+    )
+
+
+def _database(scenario: Scenario) -> Run:
+    database = scenario.application.database
+    return Database(
+        creation(scenario),
+        _sql(
+            f'CREATE DATABASE "{database}" OWNER "{database}" TEMPLATE template0 '
+            "ENCODING 'UTF8' LOCALE 'C.UTF-8';"
+        )
+        + _sql(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;'),
+        unless=_holds(_database_is(scenario)),
+        told=(_inventory(scenario), "database"),
+    )
+
+
+def _sql(statements: str) -> str:
+    """Answer shell that runs statements as PostgreSQL's administrator, given on standard input."""
+    return f"{LIBRARY}ask <<'SQL'\n{statements}\nSQL\n"
+
+
+def _holds(query: str) -> str:
+    """Return a shell condition: the query finds a row."""
+    return f'[ "$({_sql(f"SELECT 1 WHERE EXISTS ({query});")})" = 1 ]'

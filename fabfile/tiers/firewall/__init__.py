@@ -1,0 +1,14 @@
+"""The firewall tier: the only way from the users to the balancer, and from there back."""
+
+from fabfile.tiers.tier import Tier
+
+TIER = Tier(
+    name="firewall",
+    title="firewall",
+    people_say="a firewall",
+    members="the firewall",
+    about="iptables: lets in ping and TCP {ports[http]} to the balancer",
+    row=1,
+    least=1,
+    most=1,
+)

@@ -1,0 +1,105 @@
+"""The firewall: the only way from the Internet side to the balancer, and from there back."""
+
+from __future__ import annotations
+
+from fabfile.engine.change import Resource
+from fabfile.engine.resources import Directory, Packages, Run, Service
+from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.flows import FLOWS, USERS
+from fabfile.scenario.model import MANAGEMENT
+from fabfile.tiers.templates import template
+from fabfile.tiers.tier import Listener, View
+
+SCRIPT = "/etc/fw/fw.fw"
+SYSCTL = "/etc/sysctl.d/60-crm-fw.conf"
+UNITS = "/etc/systemd/system"
+# What loads the rules again when somebody flushes them.
+RENEWAL = (
+    f"{UNITS}/fw-renew.service",
+    f"{UNITS}/fw-renew.timer",
+    f"{UNITS}/nftables.service.d/crm.conf",
+)
+# New rules undo themselves after this long, unless a new connection has come in by then.
+TRIAL_SECONDS = 20
+_LOCKED_OUT = (
+    f"these rules let no new connection in for {TRIAL_SECONDS} s, so those from before are back; "
+    "are the interfaces and the SSH port of the firewall right in config.py?"
+)
+
+
+def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say which rules the firewall has. They stay only if they let a new connection in."""
+    outside = machine.interface(scenario.outer(machine))
+    # Sources that can't come from outside: every network that isn't behind the outer interface.
+    inside = [
+        str(network)
+        for name, network in scenario.networks.items()
+        if machine.interface(name) != outside
+    ]
+    ssh_port = machine.login.port if machine.login and machine.login.port else 22
+    return [
+        Packages("iptables"),
+        Directory("/etc/fw", 0o755),
+        template(
+            SCRIPT,
+            mode=0o750,
+            check="sh {} test",
+            scenario=scenario,
+            machine=machine,
+            outside=outside,
+            inside=inside,
+            management=machine.interface(MANAGEMENT),
+            inner=machine.interface(scenario.inner(machine)),
+            open=_open(scenario, machine),
+            ssh_port=ssh_port,
+            script=SCRIPT,
+            trial=TRIAL_SECONDS,
+        ),
+        Run(
+            "load the firewall rules",
+            f"{SCRIPT} try",
+            unless=f"{SCRIPT} status",
+            after=(SCRIPT,),
+            confirm=f"[ -x {SCRIPT} ] && {SCRIPT} keep || {{ echo {_LOCKED_OUT!r}; exit 1; }}",
+        ),
+    ]
+
+
+def _open(scenario: Scenario, machine: Machine) -> list[tuple[str, Listener, tuple[int, int]]]:
+    """Return what the users may reach through the firewall: address, listener, its ports."""
+    return [
+        (
+            scenario.address(each, seen_by=machine),
+            flow.listener,
+            flow.listener.ports(scenario.ports),
+        )
+        for flow in FLOWS
+        if flow.source == USERS
+        for each in scenario.tier(flow.target)
+    ]
+
+
+def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say how the firewall forwards, now and at boot: behind the rules, never without them."""
+    lans = [machine.interface(name) for name in machine.addresses if name != MANAGEMENT]
+    live = ["net/ipv4/ip_forward", *(f"net/ipv4/conf/{lan}/rp_filter" for lan in lans)]
+    return [
+        template(f"{UNITS}/fw.service", scenario=scenario, machine=machine),
+        *(template(path, scenario=scenario, machine=machine) for path in RENEWAL),
+        template(SYSCTL, scenario=scenario, machine=machine, lans=lans),
+        # systemd's own tool: sysctl is in procps, which a small machine lacks.
+        Run(
+            "turn on forwarding",
+            f"/lib/systemd/systemd-sysctl {SYSCTL}",
+            unless=" && ".join(f'[ "$(cat /proc/sys/{name})" = 1 ]' for name in live),
+            after=(SYSCTL,),
+        ),
+        Service("fw.service"),
+        Service("fw-renew.timer", restart=RENEWAL),
+    ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the firewall: whether its rules are loaded."""
+    loaded = f"{SCRIPT} status >/dev/null 2>&1 && echo 'rules: loaded' || echo 'rules: not loaded'"
+    return View(("fw.service", "fw-renew.timer"), loaded)

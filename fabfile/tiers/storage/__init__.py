@@ -1,0 +1,20 @@
+"""The storage tier: a GlusterFS volume that keeps every uploaded file on several servers."""
+
+from fabfile.tiers.tier import Listener, Tier
+
+TIER = Tier(
+    name="storage",
+    title="storage",
+    people_say="a storage server",
+    members="the storage servers",
+    about="GlusterFS volume, each file kept {replicas} times",
+    row=4,
+    least=3,
+    why_least="to keep a quorum when one is lost",
+    # GlusterFS, administration guide, "Setting up storage": glusterd, and a port a brick upwards.
+    listens=(
+        Listener("management", "files", numbers=(24007, 24007)),
+        Listener("bricks", "files", numbers=(49152, 60999)),
+    ),
+    uses=("storage.management", "storage.bricks"),
+)

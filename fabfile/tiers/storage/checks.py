@@ -1,0 +1,159 @@
+"""Storage: a file written by one server is the same everywhere, and outsiders get nothing."""
+
+from __future__ import annotations
+
+import ast
+import re
+import secrets
+from xml.etree import ElementTree
+
+from fabfile.engine.remote import MachineError
+from fabfile.engine.waiting import wait_until
+from fabfile.scenario import Machine
+from fabfile.tiers.storage import copies
+from fabfile.tiers.storage.handshake import program
+from fabfile.verify.check import Check, Site, judged, together
+
+MOUNT = "/mnt/nas"
+VOLUME = "nas"
+HEAL_SECONDS = 15
+# Of the files that are written for the checks, in the root of the volume.
+PREFIX = ".verify-"
+
+
+def checks(site: Site) -> list[Check]:
+    """Check the shared volume; the files written for it are removed."""
+    apps = ", ".join(machine.name for machine in site.scenario.present("app"))
+    # It stands on the storage network and has no business there.
+    outsider = site.first("database")
+    return [
+        judged(
+            f"storage: a file written on each of {apps} is the same on all and on the bricks",
+            lambda: _same(site),
+        ),
+        judged("storage: nothing to heal, no split-brain", lambda: _healed(site)),
+        judged("storage: all copies are the same", lambda: copies.same(site)),
+        judged(
+            f"storage: {apps} may mount the volume, {outsider.name} may not",
+            lambda: _mountable(site, outsider),
+        ),
+    ]
+
+
+def _same(site: Site) -> tuple[bool, str]:
+    apps, bricks = site.scenario.present("app"), site.scenario.tier("storage")
+    prefix = f"{PREFIX}{secrets.token_hex(6)}"
+    try:
+        written = together(
+            apps, lambda app: _digest(site.run(app.name, _write(f"{prefix}-{app.name}")))
+        )
+        wrong = [name for name, digest in written.items() if not digest]
+        if not wrong:
+            read = together(apps, lambda app: site.run(app.name, _sums(MOUNT, prefix)).split())
+            read |= together(
+                bricks, lambda nas: site.run(nas.name, _sums(site.scenario.brick, prefix)).split()
+            )
+    finally:
+        left = _remove(site, prefix)
+    if wrong:
+        return False, f"could not write on {', '.join(wrong)}"
+    ok, seen = _compared(site, list(written.values()), read)
+    return ok and not left, f"{seen}; {left or f'{len(written)} files removed again'}"
+
+
+def _write(name: str) -> str:
+    """Answer shell that writes a file and prints its digest, and removes what was left before."""
+    # Left by a verify that was killed: none takes so many minutes.
+    old = f"find {MOUNT} -maxdepth 1 -name '{PREFIX}*' -mmin +5 -delete 2>/dev/null"
+    return (
+        f"mountpoint -q {MOUNT} || {{ echo {MOUNT} is not mounted; exit; }}\n"
+        f'{old}\nfile="{MOUNT}/{name}"\n'
+        'head -c 65536 /dev/urandom > "$file" && sha256sum < "$file"'
+    )
+
+
+def _remove(site: Site, prefix: str) -> str:
+    """Remove the files; answer what is left, if anything is.
+
+    By each server: one is enough, but any of them may be gone, and its mount, too.
+    """
+
+    def removed(app: Machine) -> bool:
+        try:
+            script = f"mountpoint -q {MOUNT} && rm -f {MOUNT}/{prefix}-* && echo removed"
+            return "removed" in site.run(app.name, script)
+        except MachineError:
+            return False
+
+    if any(together(site.scenario.present("app"), removed).values()):
+        return ""
+    return f"no server could remove the files {MOUNT}/{prefix}-*"
+
+
+def _digest(text: str) -> str:
+    found = re.search(r"^([0-9a-f]{64})\b", text, re.M)
+    return found[1] if found else ""
+
+
+def _sums(directory: str, prefix: str) -> str:
+    return f"sha256sum {directory}/{prefix}-* 2>/dev/null | cut -d' ' -f1"
+
+
+def _compared(site: Site, written: list[str], read: dict[str, list[str]]) -> tuple[bool, str]:
+    apps = [machine.name for machine in site.scenario.present("app")]
+    bricks = [machine.name for machine in site.scenario.tier("storage")]
+    lacking = [name for name in apps if set(read[name]) != set(written)]
+    copies = [sum(digest in read[name] for name in bricks) for digest in written]
+    wanted = site.scenario.replicas
+    ok = not lacking and all(count == wanted for count in copies)
+    seen = f"copies on bricks of each file: {', '.join(map(str, copies))} of {wanted}"
+    if lacking:
+        seen += f"; different on {', '.join(lacking)}"
+    return ok, f"{seen}"
+
+
+def _healed(site: Site) -> tuple[bool, str]:
+    """Wait until no entry is left, or none has stayed: files that are being written come and go."""
+    machine = site.first("storage").name
+    wanted = len(site.scenario.tier("storage"))
+    staying: set[str] | None = None
+    seen = ""
+
+    def healed(_left: float) -> bool:
+        nonlocal seen, staying
+        text = site.run(machine, f"gluster volume heal {VOLUME} info", HEAL_SECONDS)
+        entries = set(re.findall(r"^(?:/|<gfid:).*?(?= - |$)", text, re.M))
+        staying = entries if staying is None else staying & entries
+        split = text.count("Is in split-brain")
+        connected = text.count("Status: Connected")
+        counted = len(re.findall(r"^Number of entries: \d+$", text, re.M))
+        seen = f"{connected} of {wanted} bricks connected, {len(staying)} entries to heal"
+        seen += f", {split} in split-brain"
+        return connected == counted == wanted and not staying and not split
+
+    return wait_until(healed, HEAL_SECONDS, 0.5), seen
+
+
+def _mountable(site: Site, outsider: Machine) -> tuple[bool, str]:
+    script = program(_bricks(site))
+    apps = site.scenario.present("app")
+    answers = together(
+        [*apps, outsider],
+        lambda machine: ast.literal_eval(site.python(machine.name, script, 30).strip()),
+    )
+    refused = answers.pop(outsider.name)
+    seen = [f"{outsider.name}: {', '.join(sorted(set(refused)))}"]
+    seen += [f"{name}: {', '.join(sorted(set(said)))}" for name, said in answers.items()]
+    ok = len(refused) == len(site.scenario.tier("storage")) and set(refused) == {"EACCES"}
+    return ok and all(set(said) == {"accepted"} for said in answers.values()), "; ".join(seen)
+
+
+def _bricks(site: Site) -> list[tuple[str, int, str]]:
+    """Answer address, port and path of each brick that runs, from the volume's own status."""
+    machine = site.first("storage").name
+    status = ElementTree.fromstring(site.run(machine, f"gluster --xml volume status {VOLUME}"))
+    return [
+        (node.findtext("hostname"), int(node.findtext("port")), node.findtext("path"))
+        for node in status.iter("node")
+        if (node.findtext("path") or "").startswith("/") and node.findtext("status") == "1"
+    ]

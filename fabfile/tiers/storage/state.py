@@ -1,0 +1,159 @@
+"""The storage tier: a GlusterFS volume that keeps every uploaded file on several servers.
+
+The first storage server stands for all where the volume as a whole is concerned. What is so is
+read from glusterd's own files: its command takes a third of a second for each question.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from fabfile.engine.change import Resource
+from fabfile.engine.resources import Packages, Run, Service
+from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.flows import sources
+from fabfile.tiers.app.health import works
+from fabfile.tiers.templates import template
+from fabfile.tiers.tier import View
+
+VOLUME = "nas"
+WATCH_UNIT = "glusterd-watch.service"
+INFO = f"/var/lib/glusterd/vols/{VOLUME}/info"
+
+
+def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what each storage server looks like."""
+    restarts = template("/etc/systemd/system/glusterd.service.d/crm.conf")
+    program = template("/usr/local/lib/crm-deployer/watch-brick", mode=0o755)
+    watch = template(
+        f"/etc/systemd/system/{WATCH_UNIT}",
+        program=program.path,
+        volume=VOLUME,
+        pid_file=f"/run/gluster/{_brick(scenario, machine)}",
+    )
+    return [
+        Packages("glusterfs-server"),
+        restarts,
+        program,
+        watch,
+        Service("glusterd.service", alive=works("$main_pid")),
+        # To start it anew has systemd read all units again, that of glusterd, too.
+        Service(WATCH_UNIT, restart=(program.key, watch.key, restarts.key)),
+    ]
+
+
+def _brick(scenario: Scenario, machine: Machine) -> str:
+    """Return the file of the brick's process number, below /run/gluster."""
+    brick = f"{_name(scenario, machine)}{scenario.brick.replace('/', '-')}"
+    return f"vols/{VOLUME}/{brick}.pid"
+
+
+def _name(scenario: Scenario, machine: Machine) -> str:
+    """Return the address by which the storage servers, and the clients, know one of them."""
+    return scenario.address(machine, seen_by=scenario.tier("app")[0])
+
+
+def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the storage servers have together; done on the first of them."""
+    servers = [_name(scenario, server) for server in scenario.tier("storage")]
+    allowed = {
+        address
+        for tier in sources("storage", "bricks")
+        for address in scenario.addresses(tier, seen_by="storage")
+    }
+    options = {
+        # The default freezes all access for 42 s when a server dies.
+        "network.ping-timeout": "5",
+        # The default leaves what was written while a server was dying on two of them for 600 s.
+        "cluster.heal-timeout": "30",
+        # GlusterFS: half of the replicas and more must be there to write.
+        "cluster.quorum-type": "auto",
+        "auth.allow": ",".join(sorted(allowed)),
+    }
+    others = servers[1:]
+    create = _gluster(
+        f"volume create {VOLUME} replica {scenario.replicas} "
+        + " ".join(f"{server}:{scenario.brick}" for server in servers)
+    )
+    return [
+        Run(
+            "join the storage servers",
+            "\n".join(_gluster(f"peer probe {other}") for other in others)
+            + "\n"
+            + f"await 60 'the storage servers to know each other' '{_peers(others)}'",
+            unless=_peers(others),
+        ),
+        Run(
+            f"create the volume {VOLUME}",
+            # The first server knows the others before these know each other: then it is refused,
+            # and nothing was done.
+            f"await 60 'the storage servers to agree on the volume' '[ -f {INFO} ] || {create}'",
+            unless=f"[ -f {INFO} ]",
+        ),
+        *(
+            Run(
+                f"set {key} of the volume {VOLUME}",
+                _gluster(f"volume set {VOLUME} {key} {value}"),
+                unless=f"grep -qxF {key}={value} {INFO}",
+            )
+            for key, value in options.items()
+        ),
+        Run(
+            f"start the volume {VOLUME}",
+            _gluster(f"volume start {VOLUME}"),
+            unless=f"grep -qx status=1 {INFO}",
+        ),
+    ]
+
+
+def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what runs on each storage server for the volume: its brick, and what heals it."""
+    processes = (_brick(scenario, machine), f"shd/{VOLUME}/{VOLUME}-shd.pid")
+    numbers = [f"$(cat /run/gluster/{file})" for file in processes]
+    running = " && ".join(map(works, numbers))
+    # By force: glusterd starts what is missing of a volume that is started already, on all servers.
+    # Several of them cannot do so at the same time, and need not: the first does it for all.
+    start = (
+        f"{{ {running}; }} || {{ kill -CONT {' '.join(numbers)}; "
+        f"{_gluster(f'volume start {VOLUME} force')}; {running}; }}"
+    )
+    return [
+        Run(
+            f"run the brick of the volume {VOLUME}",
+            f"await 60 'the brick of the volume {VOLUME} to run' {shlex.quote(start)}",
+            unless=running,
+        )
+    ]
+
+
+def view(scenario: Scenario, machine: Machine) -> View:
+    """Answer what `status` shows of the storage servers: on the first, the volume's health."""
+    units = ("glusterd.service", WATCH_UNIT)
+    if machine != scenario.tier("storage")[0]:
+        return View(units)
+    summary = r"""awk '
+/^Status: Connected/ { up++ }
+/^Status:/ { bricks++ }
+/^Total Number of entries/ { heal += $NF }
+/split-brain/ { torn += $NF }
+END { printf "bricks: %d of %d up\nto heal: %d\nsplit-brain: %d\n", up, bricks, heal, torn }'
+"""
+    return View(
+        units,
+        f"gluster volume info {VOLUME} | sed -n 's/^Status: /volume {VOLUME}: /p'\n"
+        f"gluster volume heal {VOLUME} info summary | {summary.strip()}",
+    )
+
+
+def _gluster(command: str) -> str:
+    return f"gluster --mode=script {command}"
+
+
+def _peers(others: list[str]) -> str:
+    """Answer a shell condition: each of the others is a member (state 3) of the pool."""
+    conditions = [
+        f'grep -lx "hostname1={other}" /var/lib/glusterd/peers/* | xargs -r grep -qx state=3'
+        for other in others
+    ]
+    found = [f'grep -qsx "hostname1={other}" /var/lib/glusterd/peers/*' for other in others]
+    return " && ".join([*found, *conditions])

@@ -1,0 +1,74 @@
+"""What a tier says of itself, as data: the rest of the project learns of it from here.
+
+Standard library only: a scenario is checked with it before anything is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Something that machines of a tier listen on.
+
+    `name` is what users of it say, after their tier's: "database.sql". `port` is an entry of PORTS
+    in config.py, with its `default`, or else `numbers` are the port and the last one of its range.
+    A `protocol` other than "tcp" has no port. `words` say what is asked for, as "SQL".
+    """
+
+    name: str
+    words: str
+    port: str = ""
+    default: int = 0
+    numbers: tuple[int, int] = (0, 0)
+    protocol: str = "tcp"
+
+    def ports(self, chosen: Mapping[str, int]) -> tuple[int, int]:
+        """Return first and last port, where `chosen` are those of config.py."""
+        return (chosen[self.port],) * 2 if self.port else self.numbers
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A tier: what it is called, how many machines it has, what it listens on, and whom it asks.
+
+    `people_say` stands in sentences ("an app server"), `members` in those of the tasks ("the app
+    servers"). `row` is its place in the picture, from the users (0) down to the data. `about` says
+    in a few words what it is there for, and may name {ports[...]}, {application} and {replicas}.
+    `least` and `most` are how many machines it may have. `uses` are listeners of others, each as
+    "tier.listener"; a tier that is `inside` is protected, and deployed to.
+    """
+
+    name: str
+    title: str
+    people_say: str
+    members: str
+    about: str
+    row: int
+    least: int = 0
+    most: int = 1_000_000
+    why_least: str = ""
+    listens: tuple[Listener, ...] = ()
+    uses: tuple[str, ...] = ()
+    inside: bool = True
+
+    def room(self, name: str) -> ModuleType | None:
+        """Return a module of the tier's package, such as `state` or `checks`; None without it."""
+        module = f"fabfile.tiers.{self.name}.{name}"
+        return import_module(module) if find_spec(module) else None
+
+
+@dataclass(frozen=True)
+class View:
+    """The units that a machine is there for, and shell that prints what it sees of others.
+
+    The shell runs as root, changes nothing, and prints a line "NAME: VALUE" for each thing.
+    """
+
+    units: tuple[str, ...] = ()
+    shell: str = ""
