@@ -63,7 +63,7 @@ def _body() -> dict[str, Any]:
 
 @pages.errorhandler(Invalid)
 def invalid(error: Invalid) -> Answer:
-    """Answer fields that are not acceptable."""
+    """Return fields that are not acceptable."""
     return jsonify(error="Some fields are not acceptable.", fields=error.errors), 422
 
 
@@ -97,7 +97,7 @@ def create() -> Answer:
 
 @pages.get("/customers/<id:customer_id>")
 def show(customer_id: int) -> Response:
-    """Answer one customer."""
+    """Return one customer."""
     return jsonify(_customer(customers.find(current_database(), customer_id) or abort(404)))
 
 

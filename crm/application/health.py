@@ -70,7 +70,7 @@ class UploadsProbe:
 
 @pages.get("/health")
 def health() -> tuple[Response, int]:
-    """Answer whether the database and the uploads directory work."""
+    """Return whether the database and the uploads directory work."""
     parts = {"database": "ok", "uploads": "ok"}
     try:
         current_database().ping()

@@ -157,7 +157,7 @@ def current_uploads() -> Uploads:
 
 @pages.get("/photos/<name>")
 def show(name: str) -> Response:
-    """Answer a photo to a logged-in user; its name is its content's hash, so it never changes."""
+    """Return a photo to a logged-in user; its name is its content's hash, so it never changes."""
     try:
         path = current_uploads().path(name)
     except ValueError:

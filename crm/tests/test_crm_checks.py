@@ -23,7 +23,7 @@ def checks(app: Flask, cluster: Cluster) -> Browser:
 
 
 def everything(browser: Browser, path: str) -> list[int]:
-    """Answer what becomes of all that can be asked about a customer."""
+    """Return what becomes of all that can be asked about a customer."""
     day = {"date": "2024-01-01", "who": "Eve"}
     return [
         browser.get(path).status_code,

@@ -48,7 +48,7 @@ class Resource(Protocol):
         """The name by which others wait for a change of this one."""
 
     def probe(self) -> str:
-        """Answer the shell that prints the resource's facts; it changes nothing."""
+        """Return the shell that prints the resource's facts; it changes nothing."""
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Compare the facts with what is desired; `changed` holds the keys changed before it.
@@ -58,7 +58,7 @@ class Resource(Protocol):
 
 
 def unified(path: str, before: str, after: str, note: str = "") -> str:
-    """Answer the unified diff of a file as it is and as it should be."""
+    """Return the unified diff of a file as it is and as it should be."""
     lines = difflib.unified_diff(
         before.splitlines(),
         after.splitlines(),

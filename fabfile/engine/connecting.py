@@ -118,7 +118,7 @@ def _refusal(error: Exception, connection: Connection, login: LoginLike) -> str:
     where = f"{host}:{port}"
     if isinstance(error, paramiko.BadHostKeyException):
         return (
-            f"{where} shows another host key than the one in {known}: it was installed anew, "
+            f"{where} shows another host key than the one in {known}: it was installed again, "
             f"or someone is in between; when you know which, 'ssh-keygen -R {host} -f {known}'"
         )
     if isinstance(error, paramiko.SSHException) and "not found in known_hosts" in str(error):
@@ -140,7 +140,7 @@ def _refusal(error: Exception, connection: Connection, login: LoginLike) -> str:
     if isinstance(error, paramiko.ChannelException) or "opening channel" in str(error):
         return f"its jump host cannot reach {where} ({_reason(error)}); is it running, with sshd?"
     if isinstance(error, socket.gaierror):
-        return f"the name {host} has no address; mend its 'ssh' entry in config.py"
+        return f"the name {host} has no address; repair its 'ssh' entry in config.py"
     if isinstance(error, TimeoutError):
         return f"no answer from {where} within {CONNECT_SECONDS} s; is it running, and there?"
     if isinstance(error, paramiko.SSHException) and "No existing session" in str(error):

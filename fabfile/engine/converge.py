@@ -31,10 +31,10 @@ class Rollout(Protocol):
     """How the machines of a stage that must change do so while the others serve."""
 
     def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
-        """Answer which change together; a batch follows when all of the one before succeeded."""
+        """Return which change together; a batch follows when all of the one before succeeded."""
 
     def around(self, remote: Remote, say: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Answer what to do before and behind the changes of a machine; `say` tells a step.
+        """Return what to do before and behind the changes of a machine; `say` tells a step.
 
         It sees the error when they fail, and raises it again, with what it did about it.
         """
@@ -79,7 +79,7 @@ class Report:
 
 
 def everywhere(remotes: Sequence[Remote], work: Callable[[Remote], object]) -> dict[str, object]:
-    """Answer machine name -> what `work` answers for it, all at the same time.
+    """Return machine name -> what `work` answers for it, all at the same time.
 
     Raises MachineErrors with the errors of all machines.
     """
@@ -223,7 +223,7 @@ def execute(
 
 
 def _markers(changes: Sequence[Change], plan: Plan, machine: str) -> list[str]:
-    """Answer the markers of all that follows, in this stage or a later one, from these changes."""
+    """Return the markers of all that follows, in this stage or a later one, from these changes."""
     keys = {change.key for change in changes}
     return [
         change.marker

@@ -47,7 +47,7 @@ exit $code"""
 
 
 def probe(remote: Remote, resources: Sequence[Resource]) -> list[str]:
-    """Answer the facts of each resource, in their order, with one round trip."""
+    """Return the facts of each resource, in their order, with one round trip."""
     token = secrets.token_hex(8)
     parts = [
         f"echo '@@{token}'\n(\n{resource.probe()}\n) </dev/null 2>/dev/null"
@@ -144,7 +144,7 @@ def _script(changes: Sequence[Change], markers: Sequence[str], token: str) -> st
 
 
 def _archive(script: str, changes: Sequence[Change]) -> bytes:
-    """Answer a tar archive of the script and of each change's files, under its number."""
+    """Return a tar archive of the script and of each change's files, under its number."""
     files = {"script": script.encode()}
     for number, change in enumerate(changes):
         for name, content in change.files.items():

@@ -16,13 +16,13 @@ from fabfile.scenario.model import MANAGEMENT
 
 
 def host(machine: Machine) -> str:
-    """Answer how known_hosts names a machine's SSH server, see sshd(8)."""
+    """Return how known_hosts names a machine's SSH server, see sshd(8)."""
     port = machine.login.port or 22
     return machine.login.host if port == 22 else f"[{machine.login.host}]:{port}"
 
 
 def public_keys(scenario: Scenario) -> dict[str, str]:
-    """Answer the public key to let in on each machine; a key pair that is missing is made."""
+    """Return the public key to let in on each machine; a key pair that is missing is made."""
     made: dict[Path, str] = {}
     for machine in scenario.machines:
         key = machine.login.key if machine.login else None

@@ -63,7 +63,7 @@ def perform(scenario: Scenario, request: Request) -> object:
 
 
 def lab_machines(scenario: Scenario) -> list[Machine]:
-    """Answer the machines that are containers: all but this computer."""
+    """Return the machines that are containers: all but this computer."""
     return [machine for machine in scenario.machines if "control" not in machine.tiers]
 
 
@@ -73,13 +73,13 @@ def plan(
     records: Mapping[str, machines.Record | None],
     running: Iterable[str],
 ) -> Plan:
-    """Answer what is to be done to have the machines asked for, and only those of the scenario."""
+    """Return what is to be done to have the machines asked for, and only those of the scenario."""
     create, begin = {}, []
     for machine in lab_machines(scenario):
         if request.machines and machine.name not in request.machines:
             continue
         record = records.get(machine.name)
-        reason = _why_anew(scenario, machine, record, request.bare)
+        reason = _why_again(scenario, machine, record, request.bare)
         if reason:
             create[machine.name] = "" if machine.name not in records else reason
         elif machine.name not in running:
@@ -110,7 +110,7 @@ def up(scenario: Scenario, request: Request) -> None:
     def work(machine: Machine) -> None:
         if machine.name in todo.create:
             if reason := todo.create[machine.name]:
-                say(f"{machine.name:7} is made anew: {reason}")
+                say(f"{machine.name:7} is made again: {reason}")
             bare = _wants_bare(request, records.get(machine.name))
             packages = () if bare else tuple(request.packages.get(machine.name, ()))
             machines.create(scenario, machine, layers[packages], bare, soft[machine.name])
@@ -182,7 +182,7 @@ def start(scenario: Scenario, request: Request) -> None:
 
 
 def status(scenario: Scenario) -> list[dict[str, str]]:
-    """Answer what is to be said of each machine: name, tier, address, state, image, SSH."""
+    """Return what is to be said of each machine: name, tier, address, state, image, SSH."""
     records, running = machines.records(scenario.lab), machines.running(scenario.lab)
 
     def row(machine: Machine) -> dict[str, str]:
@@ -220,10 +220,10 @@ def _cut_off(scenario: Scenario) -> set[str]:
     return names
 
 
-def _why_anew(
+def _why_again(
     scenario: Scenario, machine: Machine, record: machines.Record | None, bare: bool | None
 ) -> str:
-    """Answer why a machine cannot stay as it is, "" when it can."""
+    """Return why a machine cannot stay as it is, "" when it can."""
     if not record:
         return "its making was cut short"
     if bare is not None and record.bare != bare:

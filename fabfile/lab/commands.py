@@ -43,7 +43,7 @@ def up(
 
     `bare` True starts them from plain Debian, False from an image with their tier's packages, None
     keeps each as it was made (new ones are prepared). A machine that was made otherwise than asked
-    or described in config.py is made anew. `images_from` is another lab's image directory to take
+    or described in config.py is made again. `images_from` is another lab's image directory to take
     finished images from. Raises LabError.
     """
     before = host_keys(scenario.lab).items()
@@ -81,7 +81,7 @@ def start(scenario: Scenario, machines: Iterable[str]) -> None:
 
 
 def status(scenario: Scenario) -> list[dict[str, str]]:
-    """Answer machine, tier, address, state, image and SSH of each machine."""
+    """Return machine, tier, address, state, image and SSH of each machine."""
     return _ask(scenario, Request("status"), answer=True)
 
 
@@ -92,7 +92,7 @@ def ssh(scenario: Scenario, name: str, command: str = "") -> int:
 
 
 def ssh_command(scenario: Scenario, name: str) -> list[str]:
-    """Answer the command line that logs in on a machine as Fabric does."""
+    """Return the command line that logs in on a machine as Fabric does."""
     login = scenario.machine(name).login
     argv = ["ssh", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"]
     argv += ["-o", "ConnectTimeout=10"]
@@ -126,7 +126,7 @@ def _starting(
 
 
 def _known(scenario: Scenario, names: Iterable[str]) -> tuple[str, ...]:
-    """Answer the names, or raise LabError if the lab has no machine of such a name."""
+    """Return the names, or raise LabError if the lab has no machine of such a name."""
     known = [machine.name for machine in lab_machines(scenario)]
     names = tuple(names)
     unknown = [name for name in names if name not in known]

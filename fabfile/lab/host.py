@@ -41,13 +41,13 @@ def run(*argv: str | Path, stdin: str | None = None) -> str:
 
 
 def tail(text: str, lines: int = 8) -> str:
-    """Answer the last non-empty lines of a text, indented, to show below a sentence."""
+    """Return the last non-empty lines of a text, indented, to show below a sentence."""
     kept = [line.rstrip() for line in text.splitlines() if line.strip()]
     return "\n".join(f"    {line}" for line in kept[-lines:])
 
 
 def answers_ssh(address: str, port: int, seconds: float) -> bool:
-    """Answer whether an SSH server greets us at the address within the time (RFC 4253, 4.2)."""
+    """Return whether an SSH server greets us at the address within the time (RFC 4253, 4.2)."""
     try:
         with socket.create_connection((address, port), timeout=min(1.0, seconds)) as connection:
             return connection.recv(4) == b"SSH-"

@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 
 def layer_name(base: str, packages: Iterable[str]) -> str:
-    """Answer the name of the layer with these packages over a base, "" for no packages."""
+    """Return the name of the layer with these packages over a base, "" for no packages."""
     names = sorted(set(packages))
     if not names:
         return ""
@@ -45,7 +45,7 @@ def layer_name(base: str, packages: Iterable[str]) -> str:
 
 
 def base_name(users: Iterable[str]) -> str:
-    """Answer the name of the base image with these users, from what it would be made of now."""
+    """Return the name of the base image with these users, from what it would be made of now."""
     authorities = [path.read_text() for path in sorted(AUTHORITIES.glob("*.crt"))]
     customize = (HERE / "customize.sh").read_text()
     recipe = (SUITE, BASE, *DPKG, customize, *_sources(), *apt_options(), *authorities)
@@ -97,7 +97,7 @@ def prune(directory: Path, keep: Iterable[str]) -> None:
 
 
 def apt_options() -> list[str]:
-    """Answer this computer's apt settings for proxies and certificates, as lines of apt.conf.
+    """Return this computer's apt settings for proxies and certificates, as lines of apt.conf.
 
     A proxy on this computer's loopback address is left out: the machines could not reach it.
     """
@@ -112,7 +112,7 @@ def _hash(*parts: str) -> str:
 
 
 def _sources() -> list[str]:
-    """Answer this computer's own Debian sources if it runs the same suite, else none."""
+    """Return this computer's own Debian sources if it runs the same suite, else none."""
     release = Path("/etc/os-release")
     if not release.exists() or f"VERSION_CODENAME={SUITE}\n" not in release.read_text():
         return []

@@ -44,17 +44,17 @@ class Record:
 
 
 def homes(lab: Lab) -> Path:
-    """Answer the directory with a directory for each machine."""
+    """Return the directory with a directory for each machine."""
     return lab.directory / "machines"
 
 
 def images(lab: Lab) -> Path:
-    """Answer the directory of the images."""
+    """Return the directory of the images."""
     return lab.directory / "images"
 
 
 def records(lab: Lab) -> dict[str, Record | None]:
-    """Answer what each machine on the disk was made from; None where the making was cut short."""
+    """Return what each machine on the disk was made from; None where the making was cut short."""
     found: dict[str, Record | None] = {}
     for home in sorted(homes(lab).glob("*")):
         path = home / "machine.json"
@@ -63,7 +63,7 @@ def records(lab: Lab) -> dict[str, Record | None]:
 
 
 def running(lab: Lab) -> set[str]:
-    """Answer the names of the machines that run."""
+    """Return the names of the machines that run."""
     if not homes(lab).exists():
         return set()
     return set(run("lxc-ls", "-P", homes(lab), "--running", "-1").split())
@@ -72,7 +72,7 @@ def running(lab: Lab) -> set[str]:
 def create(
     scenario: Scenario, machine: Machine, layers: list[Path], bare: bool, soft: Mapping[str, str]
 ) -> None:
-    """Make a machine's directory anew, with its own host key, addresses and machine-id."""
+    """Make a machine's directory again, with its own host key, addresses and machine-id."""
     home = homes(scenario.lab) / machine.name
     remove(scenario.lab, machine.name)
     upper = home / "upper"
@@ -174,7 +174,7 @@ def write_isolate(lab: Lab) -> None:
 
 
 def host_keys(lab: Lab) -> dict[str, str]:
-    """Answer the public SSH host key of each machine: type and key."""
+    """Return the public SSH host key of each machine: type and key."""
     return {
         name: " ".join((homes(lab) / name / "host_key.pub").read_text().split()[:2])
         for name, record in records(lab).items()
@@ -194,7 +194,7 @@ def _log(path: Path) -> str:
 
 
 def _stat(layers: list[Path], path: str) -> os.stat_result | None:
-    """Answer what the images say of a path, None when none of them has it."""
+    """Return what the images say of a path, None when none of them has it."""
     for layer in layers:
         if (layer / path).exists():
             return (layer / path).lstat()

@@ -30,7 +30,7 @@ SWITCHES = {"ipv6/conf/{}/disable_ipv6": "1", "ipv4/neigh/{}/retrans_time_ms": "
 
 
 def own_bridges(lab: Lab) -> dict[str, bool]:
-    """Answer the bridges on this computer with the lab's prefix: name -> whether it is ours."""
+    """Return the bridges on this computer with the lab's prefix: name -> whether it is ours."""
     links = json.loads(run("ip", "-json", "link", "show", "type", "bridge") or "[]")
     return {
         link["ifname"]: link["address"] == render.mac(lab.directory, link["ifname"])
@@ -40,13 +40,13 @@ def own_bridges(lab: Lab) -> dict[str, bool]:
 
 
 def missing(scenario: Scenario) -> set[str]:
-    """Answer the networks that have no bridge yet."""
+    """Return the networks that have no bridge yet."""
     there = own_bridges(scenario.lab)
     return {name for name in scenario.networks if render.bridge(scenario, name) not in there}
 
 
 def addresses(scenario: Scenario, network: str) -> list[str]:
-    """Answer this computer's addresses on a network, each with the length of its prefix."""
+    """Return this computer's addresses on a network, each with the length of its prefix."""
     return [
         f"{control.addresses[network]}/{scenario.networks[network].prefixlen}"
         for control in scenario.tier("control")
@@ -55,7 +55,7 @@ def addresses(scenario: Scenario, network: str) -> list[str]:
 
 
 def routes(scenario: Scenario) -> list[tuple[str, str, str]]:
-    """Answer this computer's routes into the scenario: destination, gateway, bridge."""
+    """Return this computer's routes into the scenario: destination, gateway, bridge."""
     return [
         (str(to), str(via), render.bridge(scenario, network))
         for control in scenario.tier("control")
@@ -111,7 +111,7 @@ def down(lab: Lab) -> bool:
 
 
 def rules(scenario: Scenario) -> dict[str, list[str]]:
-    """Answer the netfilter rules by table, as arguments of iptables, without their comment.
+    """Return the netfilter rules by table, as arguments of iptables, without their comment.
 
     Nothing is forwarded between networks of the lab: that is the firewall's and nobody else's
     work. Machines reach the outside through the management network, and replies come back.
@@ -145,7 +145,7 @@ def rules(scenario: Scenario) -> dict[str, list[str]]:
 
 
 def chain_name(lab: Lab) -> str:
-    """Answer the name of the lab's own chain."""
+    """Return the name of the lab's own chain."""
     return f"{lab.bridge_prefix}lab"
 
 
@@ -176,7 +176,7 @@ def _bring_rules(scenario: Scenario) -> bool:
 
 
 def _restore_text(saved: str, lab: Lab, wanted: dict[str, list[str]]) -> str:
-    """Answer what iptables-restore needs to replace our rules by the wanted ones, "" if none."""
+    """Return what iptables-restore needs to replace our rules by the wanted ones, "" if none."""
     text = ""
     chain = chain_name(lab)
     for table, block in _tables(saved).items():
@@ -211,7 +211,7 @@ def _is_ours(rule: str, lab: Lab) -> bool:
 
 
 def _normal(rule: str) -> tuple[str, ...]:
-    """Answer the words of a rule in an order that does not depend on how iptables prints them."""
+    """Return the words of a rule in an order that does not depend on how iptables prints them."""
     text = rule.replace("-I FORWARD 1 ", "-A FORWARD ").replace('"', "")
     return tuple(sorted(text.split()))
 
@@ -225,7 +225,7 @@ def _tagged(saved: str, lab: Lab) -> dict[str, list[tuple[str, ...]]]:
 
 
 def _settings_before(saved: str) -> dict[str, int]:
-    """Answer each setting before the first lab came up, as the rules of any lab tell."""
+    """Return each setting before the first lab came up, as the rules of any lab tell."""
     match = re.search(r'--comment "?lab:[^ ":]*:(\S*?)"? ', saved)
     return {
         name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", match[1] if match else "")

@@ -31,7 +31,7 @@ iptables -t nat -A POSTROUTING -j MASQUERADE
 
 
 def problems(scenario: Scenario, starting: Iterable[Machine], creating: bool) -> list[str]:
-    """Answer what keeps the lab from starting these machines, [] when nothing does."""
+    """Return what keeps the lab from starting these machines, [] when nothing does."""
     lab, names = scenario.lab, [machine.name for machine in starting]
     found = scenario_problems(scenario)
     missing = [program for program in PROGRAMS if not shutil.which(program)]
@@ -53,7 +53,7 @@ def problems(scenario: Scenario, starting: Iterable[Machine], creating: bool) ->
 
 
 def scenario_problems(scenario: Scenario) -> list[str]:
-    """Answer what the lab needs of config.py beyond a valid scenario."""
+    """Return what the lab needs of config.py beyond a valid scenario."""
     found = []
     if not any(MANAGEMENT in machine.addresses for machine in scenario.tier("control")):
         found.append(
@@ -79,7 +79,7 @@ def scenario_problems(scenario: Scenario) -> list[str]:
 
 
 def bridge_problems(scenario: Scenario, bridges: Mapping[str, bool]) -> list[str]:
-    """Answer a sentence for each interface that has a name of our bridges and is not ours."""
+    """Return a sentence for each interface that has a name of our bridges and is not ours."""
     found = []
     for name in scenario.networks:
         bridge = render.bridge(scenario, name)
@@ -93,7 +93,7 @@ def bridge_problems(scenario: Scenario, bridges: Mapping[str, bool]) -> list[str
 
 
 def range_problems(scenario: Scenario, used: Iterable[Mapping], own_bridges: set[str]) -> list[str]:
-    """Answer a sentence for each network of the scenario that this computer uses otherwise.
+    """Return a sentence for each network of the scenario that this computer uses otherwise.
 
     `used` are the routes of this computer as `ip -json route` tells them; those to its own
     addresses are among them.
@@ -119,7 +119,7 @@ def range_problems(scenario: Scenario, used: Iterable[Mapping], own_bridges: set
 
 
 def memory_problems(lab: Lab, starting: int, machines: int, available_mb: int) -> list[str]:
-    """Answer a sentence if there is less memory than the machines to start need."""
+    """Return a sentence if there is less memory than the machines to start need."""
     needed = lab.memory_mb * starting // max(machines, 1)
     if available_mb >= needed:
         return []
@@ -130,7 +130,7 @@ def memory_problems(lab: Lab, starting: int, machines: int, available_mb: int) -
 
 
 def disk_problems(lab: Lab, free_mb: int) -> list[str]:
-    """Answer a sentence if there is less free space than new images and machines need."""
+    """Return a sentence if there is less free space than new images and machines need."""
     if free_mb >= lab.disk_mb:
         return []
     return [
@@ -140,7 +140,7 @@ def disk_problems(lab: Lab, free_mb: int) -> list[str]:
 
 
 def kernel_problems(lab: Lab) -> list[str]:
-    """Answer a sentence for each feature of the kernel that is tried and does not work."""
+    """Return a sentence for each feature of the kernel that is tried and does not work."""
     found = []
     probe = lab.directory / "probe"
     tries = (

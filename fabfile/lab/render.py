@@ -70,40 +70,40 @@ MaxStartups 40:30:120
 
 
 def mac(*words: object) -> str:
-    """Answer a locally administered hardware address that depends on the words alone."""
+    """Return a locally administered hardware address that depends on the words alone."""
     digest = hashlib.sha256("\0".join(map(str, words)).encode()).hexdigest()
     return ":".join(["02", *(digest[at : at + 2] for at in range(0, 10, 2))])
 
 
 def bridge(scenario: Scenario, network: str) -> str:
-    """Answer the name of the bridge that stands for a network."""
+    """Return the name of the bridge that stands for a network."""
     return scenario.lab.bridge_prefix + network
 
 
 def user(machine: Machine) -> str:
-    """Answer the user that Fabric logs in as on a machine of the lab."""
+    """Return the user that Fabric logs in as on a machine of the lab."""
     return (machine.login and machine.login.user) or "deploy"
 
 
 def port(machine: Machine) -> int:
-    """Answer the port of a machine's SSH server."""
+    """Return the port of a machine's SSH server."""
     return (machine.login and machine.login.port) or 22
 
 
 def gateway(scenario: Scenario) -> str:
-    """Answer this computer's address on the management network: every machine's way outside."""
+    """Return this computer's address on the management network: every machine's way outside."""
     return scenario.tier("control")[0].management
 
 
 def brick_mount(scenario: Scenario, machine: Machine) -> str:
-    """Answer where a storage server sees the directory for its brick; "" on other machines."""
+    """Return where a storage server sees the directory for its brick; "" on other machines."""
     return str(Path(scenario.brick).parent) if "storage" in machine.tiers else ""
 
 
 def lxc_config(
     scenario: Scenario, machine: Machine, home: Path, layers: list[Path], isolate: Path
 ) -> str:
-    """Answer the LXC configuration of a machine.
+    """Return the LXC configuration of a machine.
 
     `home` is its directory, `layers` its images from the upper to the lower one, `isolate` the
     script that keeps its management interface apart from those of other machines.
@@ -124,7 +124,7 @@ def lxc_config(
 
 
 def networkd_files(scenario: Scenario, machine: Machine) -> dict[str, str]:
-    """Answer the files of systemd-networkd for a machine, by path."""
+    """Return the files of systemd-networkd for a machine, by path."""
     files = {}
     for network, address in machine.addresses.items():
         interface = machine.interface(network)
@@ -144,7 +144,7 @@ def networkd_files(scenario: Scenario, machine: Machine) -> dict[str, str]:
 
 
 def hosts(scenario: Scenario, machine: Machine) -> str:
-    """Answer /etc/hosts of a machine: the others where it can see them, itself as Debian does."""
+    """Return /etc/hosts of a machine: the others where it can see them, itself as Debian does."""
     lines = ["127.0.0.1 localhost", f"127.0.1.1 {machine.name}", "::1 localhost ip6-localhost"]
     for other in scenario.machines:
         if other.name == machine.name:
@@ -161,7 +161,7 @@ def _where(scenario: Scenario, machine: Machine, other: Machine) -> str:
 
 
 def resolv_conf(host: str, resolved: str) -> str:
-    """Answer resolv.conf for the machines from the host's, and from systemd-resolved's real list.
+    """Return resolv.conf for the machines from the host's, and from systemd-resolved's real list.
 
     A server at 127.0.0.53 answers this computer alone; the machines need the ones behind it.
     """
@@ -179,7 +179,7 @@ def resolv_conf(host: str, resolved: str) -> str:
 
 
 def definition(scenario: Scenario, machine: Machine) -> dict[str, str]:
-    """Answer what a machine is made from, as text by name: where it differs, it is made anew."""
+    """Return what a machine is made from, as text by name: where it differs, it is made again."""
     control = gateway(scenario)
     facts = {
         "tier": " ".join(machine.tiers),

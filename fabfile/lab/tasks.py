@@ -29,8 +29,8 @@ def _names(text: str) -> list[str]:
 
 @task(
     help={
-        "bare": "start from plain Debian, as rented machines come; makes prepared ones anew",
-        "prepared": "start from images with each tier's packages; makes bare ones anew",
+        "bare": "start from plain Debian, as rented machines come; makes prepared ones again",
+        "prepared": "start from images with each tier's packages; makes bare ones again",
         "machines": "only these, separated by commas",
     }
 )
@@ -38,7 +38,7 @@ def up(c: Context, bare: bool = False, prepared: bool = False, machines: str = "
     """Start the scenario's machines on this computer (needs sudo).
 
     Machines that run are left alone, stopped ones started, those whose entry in config.py has
-    changed made anew. New ones start from an image that holds their tier's packages.
+    changed made again. New ones start from an image that holds their tier's packages.
     """
     from fabfile.lab import commands
 

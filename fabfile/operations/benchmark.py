@@ -1,7 +1,7 @@
 """Measures how long things take for a person, Python's start included, beside what was promised.
 
-It is no test: a slow computer is no mistake. What makes the lab's machines anew is measured only
-when asked for.
+It is no test: a slow computer is no mistake. What makes the lab's machines from scratch is measured
+only when asked for.
 """
 
 from __future__ import annotations
@@ -55,20 +55,24 @@ class Figure:
         return statistics.median(self.values)
 
 
-def report(anew: bool, images: bool, as_json: bool) -> None:
+def report(from_scratch: bool, images: bool, as_json: bool) -> None:
     """Measure on the scenario's own lab and print a table or JSON.
 
-    Without `anew` nothing is changed, and machines that are not as they should be are an error.
-    The JSON holds cores, load (the average at the end) and figures: name, limit (null: none
+    Without `from_scratch` nothing is changed, and machines that are not as they should be are an
+    error. The JSON holds cores, load (the average at the end) and figures: name, limit (null: none
     promised), unit ("" for a count) and values. Raises Exit when a measured command fails.
     """
     wanted = scenario()
-    if images and not anew:
-        raise Exit("--images removes the machines, too: give --anew with it.", 1)
-    if not anew:
+    if images and not from_scratch:
+        raise Exit("--images removes the machines, too: give --from-scratch with it.", 1)
+    if not from_scratch:
         _settled(wanted)
-    remedy = "The lab may be half made: lab.up and deploy bring it back." if anew else ""
-    steps = [*(_anew(images) if anew else ()), *_again(wanted), *(_whole() if anew else ())]
+    remedy = "The lab may be half made: lab.up and deploy bring it back." if from_scratch else ""
+    steps = [
+        *(_from_scratch(images) if from_scratch else ()),
+        *_again(wanted),
+        *(_whole() if from_scratch else ()),
+    ]
     with interruptible(remedy):
         figures = [_measured(step) for step in steps]
     if as_json:
@@ -76,9 +80,9 @@ def report(anew: bool, images: bool, as_json: bool) -> None:
         return
     console.print(_table(figures))
     console.print("{cores} cores, load average {load:.1f} at the end".format(**_computer()))
-    if not anew:
+    if not from_scratch:
         console.print(
-            "--anew measures lab.up, first deploys and config.py, too: it removes the lab"
+            "--from-scratch measures lab.up, first deploys and config.py, too: it removes the lab"
         )
 
 
@@ -88,8 +92,8 @@ def _measured(step: Step) -> Figure:
     return Figure(step.name, step.limit, step.unit, step.measure())
 
 
-def _anew(images: bool) -> Iterator[Step]:
-    """Answer the steps that make the lab's machines anew, bare and then prepared."""
+def _from_scratch(images: bool) -> Iterator[Step]:
+    """Return the steps that make the lab's machines from scratch, bare and then prepared."""
     if images:
         yield Step("images built, and lab.up", None, lambda: _after_down("--images"))
     yield Step("lab.up --bare", None, lambda: _after_down(bare=True))
@@ -104,7 +108,7 @@ def _after_down(*options: str, bare: bool = False) -> list[float]:
 
 
 def _again(wanted: Scenario) -> Iterator[Step]:
-    """Answer the steps that change nothing."""
+    """Return the steps that change nothing."""
     yield Step(
         "deploy with nothing to change", 1.5, lambda: [_seconds(FAB, "deploy") for _ in range(RUNS)]
     )
@@ -122,7 +126,7 @@ def _whole() -> Iterator[Step]:
 
 
 def _settled(wanted: Scenario) -> int:
-    """Answer how many round trips a look took; raises Exit when there is something to deploy."""
+    """Return how many round trips a look took; raises Exit when there is something to deploy."""
     stages = pipeline.stages(wanted)
     names = dict.fromkeys(name for stage in stages for name in stage.machines)
     with connected(wanted, list(names)) as remotes:
@@ -137,7 +141,7 @@ def _settled(wanted: Scenario) -> int:
 
 
 def _seconds(*command: str) -> float:
-    """Answer how long a command takes; raises Exit with its last lines when it fails."""
+    """Return how long a command takes; raises Exit with its last lines when it fails."""
     begin = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     seconds = time.monotonic() - begin

@@ -21,7 +21,7 @@ from fabfile.tiers.database import state as database
 
 
 def emptiness(wanted: Scenario, plan: Plan) -> str:
-    """Return why a plan must not be carried out, "" when no database that was there is made anew.
+    """Return why a plan must not be carried out, "" when no database that was there is made again.
 
     Asks the app servers where it would be made.
     """

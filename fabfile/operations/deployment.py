@@ -61,7 +61,7 @@ def deploy(
 
 
 def at(wanted: Scenario, ref: str) -> Scenario:
-    """Answer the scenario with its application at another commit; raises Exit if it has none."""
+    """Return the scenario with its application at another commit; raises Exit if it has none."""
     application = wanted.application
     if not ref:
         return wanted
@@ -143,12 +143,12 @@ def show_address() -> None:
 
 
 def machines_of(stages: Sequence[Stage]) -> list[str]:
-    """Answer the names of all machines of the stages."""
+    """Return the names of all machines of the stages."""
     return list(dict.fromkeys(name for stage in stages for name in stage.machines))
 
 
 def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenario) -> Plan:
-    """Answer what the stages would change; raises Exit with the errors of all machines."""
+    """Return what the stages would change; raises Exit with the errors of all machines."""
     progress = Progress({name: [LOOK] for name in machines_of(stages)})
     try:
         with progress.looking():
@@ -161,7 +161,7 @@ def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenari
 
 
 def _todo(stages: Sequence[Stage], plan: Plan) -> dict[str, list[str]]:
-    """Answer machine name -> the stages in which it has something to change."""
+    """Return machine name -> the stages in which it has something to change."""
     todo: dict[str, list[str]] = {}
     for stage in stages:
         for machine in plan.get(stage.name, {}):
@@ -183,5 +183,5 @@ def _tell(plan: Plan, report: Report, wanted: Scenario, seconds: float) -> None:
     lines.append(f"stages done: {', '.join(report.done) or 'none'}")
     lines.append(f"stages failed: {', '.join(report.failed)}")
     lines.append(f"stages not started: {', '.join(report.not_started) or 'none'}")
-    lines.append("Mend what failed and run it again: it goes on where it stopped.")
+    lines.append("Repair what failed and run it again: it goes on where it stopped.")
     raise Exit("\n".join(lines), 1)

@@ -77,7 +77,7 @@ class _Frame:
 
 
 def svg(scenario: Scenario) -> str:
-    """Answer the picture of a scenario as SVG; the same scenario gives the same text."""
+    """Return the picture of a scenario as SVG; the same scenario gives the same text."""
     rows = _rows(scenario)
     frames = [frame for row in rows for frame in row]
     width = max(frame.x + frame.width for frame in frames) + MARGIN
@@ -111,7 +111,7 @@ def draw(to: str = "") -> None:
 
 
 def _rows(scenario: Scenario) -> list[list[_Frame]]:
-    """Answer the frames, row by row, each row in the middle of the picture."""
+    """Return the frames, row by row, each row in the middle of the picture."""
     box = _box_width(scenario)
     rows: list[list[_Frame]] = []
     y = float(MARGIN)
@@ -266,7 +266,7 @@ def _lane(scenario: Scenario, above: list[_Frame], below: list[_Frame], width: f
 
 
 def _management(scenario: Scenario, rows: list[list[_Frame]]) -> list[str]:
-    """Answer the network at the side that Fabric logs in on."""
+    """Return the network at the side that Fabric logs in on."""
     if MANAGEMENT not in scenario.networks:
         return []
     rows = [row for row in rows if row]

@@ -34,7 +34,7 @@ INTERRUPT_CODE = 130
 
 
 def hide(text: str, secrets: list[str]) -> str:
-    """Answer the text with each secret in it replaced by asterisks."""
+    """Return the text with each secret in it replaced by asterisks."""
     for secret in secrets:
         text = text.replace(secret, "********")
     return text
@@ -59,11 +59,11 @@ class _Line:
     seconds: float = 0.0
 
     def age(self) -> float:
-        """Answer for how long it has been at it; 0 at rest."""
+        """Return for how long it has been at it; 0 at rest."""
         return 0.0 if self.summary in STYLES else time.monotonic() - self.since
 
     def text(self, width: int) -> Text:
-        """Answer the line, cut to the width."""
+        """Return the line, cut to the width."""
         seconds = self.seconds or self.age()
         line = Text(f"{self.stage:9} {self.summary}", STYLES.get(self.summary, ""))
         line.truncate(max(width - 7, 10), overflow="ellipsis", pad=True)

@@ -134,7 +134,7 @@ def _serving(wanted: Scenario, batch: str) -> Stage:
 
 
 def _held(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
-    """Answer what each app server has, and a sentence for each that could not be asked."""
+    """Return what each app server has, and a sentence for each that could not be asked."""
     errors = []
 
     def ask(machine: Machine) -> Held | None:
@@ -159,7 +159,7 @@ def _held(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
 
 
 def _of_source(wanted: Scenario) -> str:
-    """Answer the release of the source; going back does not fail where that cannot be read."""
+    """Return the release of the source; going back does not fail where that cannot be read."""
     try:
         return identifier(wanted)
     except Exit:
@@ -167,7 +167,7 @@ def _of_source(wanted: Scenario) -> str:
 
 
 def _in_order(held: dict[str, Held]) -> list[str]:
-    """Answer all releases that a server keeps, the one that served last first."""
+    """Return all releases that a server keeps, the one that served last first."""
     last = {name: "" for h in held.values() for name in h.kept}
     for h in held.values():
         for moment, name in h.history:
@@ -177,7 +177,7 @@ def _in_order(held: dict[str, Held]) -> list[str]:
 
 
 def _chosen(held: dict[str, Held], to: str) -> str:
-    """Answer the release to go back to; raises Exit when there is none."""
+    """Return the release to go back to; raises Exit when there is none."""
     known = _in_order(held)
     if to:
         if to not in known:

@@ -144,14 +144,14 @@ def maintenance(name: str, state: str, force: bool = False, wait: bool = False) 
 
 
 def number(option: str, text: str, least: int = 0) -> int:
-    """Answer the number that a person gave for an option; raises Exit when it is none."""
+    """Return the number that a person gave for an option; raises Exit when it is none."""
     if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) < least:
         raise refuse(f"{option} is {text!r}, it must be a whole number from {least} up.")
     return int(text)
 
 
 def _behind(known: Scenario) -> list[str]:
-    """Answer the machines that must know which app servers there are."""
+    """Return the machines that must know which app servers there are."""
     return list(dict.fromkeys(name for s in pipeline.removing(known) for name in s.machines))
 
 

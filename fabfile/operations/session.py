@@ -20,7 +20,7 @@ from fabfile.tiers.balancer import state as balancer
 
 
 def scenario() -> Scenario:
-    """Answer the scenario; raises Exit with all its mistakes."""
+    """Return the scenario; raises Exit with all its mistakes."""
     try:
         return load()
     except ScenarioError as error:
@@ -29,7 +29,7 @@ def scenario() -> Scenario:
 
 @contextmanager
 def connected(machines: Scenario, names: Sequence[str]) -> Iterator[dict[str, Remote]]:
-    """Answer a connection for each named machine, and close them all behind the block."""
+    """Return a connection for each named machine, and close them all behind the block."""
     remotes = {name: Remote(name, machines.machine(name).login) for name in names}
     try:
         yield remotes
@@ -157,7 +157,7 @@ def _refuse_another(wanted: Scenario, keeper: Remote) -> None:
 
 
 def _all_errors(found: MachineErrors, remotes: dict[str, Remote]) -> MachineErrors:
-    """Answer what is wrong with each machine, also with those that only refuse root."""
+    """Return what is wrong with each machine, also with those that only refuse root."""
     try:
         everywhere(list(remotes.values()), lambda remote: remote.run(":"))
     except MachineErrors as errors:
@@ -168,7 +168,7 @@ def _all_errors(found: MachineErrors, remotes: dict[str, Remote]) -> MachineErro
 
 
 def refuse(sentence: str) -> Exit:
-    """Answer what ends a task before it has changed anything."""
+    """Return what ends a task before it has changed anything."""
     return Exit(f"{sentence}\nNothing was changed.", 1)
 
 

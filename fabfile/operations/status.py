@@ -134,7 +134,7 @@ def _table(rows: list[Status]) -> Table:
 
 
 def _since(row: Status) -> str:
-    """Answer when a machine started, in the time of here: the day, too, if it was another."""
+    """Return when a machine started, in the time of here: the day, too, if it was another."""
     if row.up_since is None:
         return "unknown"
     start = datetime.fromisoformat(row.up_since)
@@ -159,5 +159,5 @@ def _services(row: Status) -> list[Text]:
 
 
 def _short(unit: str) -> str:
-    """Answer a unit's name as people say it: postgresql of postgresql@15-main.service."""
+    """Return a unit's name as people say it: postgresql of postgresql@15-main.service."""
     return unit.removesuffix(".service").partition("@")[0]

@@ -115,19 +115,19 @@ def picture(context: Context, to: str = "") -> None:
 
 @task(
     help={
-        "anew": "measure lab.up and first deploys, too: removes the lab's machines",
-        "images": "with --anew: measure how long the images take, too; removes the lab's images",
+        "from-scratch": "measure lab.up and first deploys, too: removes the lab's machines",
+        "images": "with --from-scratch: measure the images, too; removes those of the lab",
         "json": "print it as JSON",
     }
 )
 def benchmark(
-    context: Context, anew: bool = False, images: bool = False, json: bool = False
+    context: Context, from_scratch: bool = False, images: bool = False, json: bool = False
 ) -> None:
     """Measure how long deploy, verify and the rest take, beside what they may take."""
     # Rarely wanted: not read at each start.
     from fabfile.operations.benchmark import report
 
-    report(anew, images, json)
+    report(from_scratch, images, json)
 
 
 ALL = (deploy, plan, status, verify, address, picture, benchmark)

@@ -24,7 +24,7 @@ def allocate(
     taken: Mapping[IPv4Address, str],
     given: Mapping[str, str],
 ) -> dict[str, str]:
-    """Answer an address on each of `networks` for the server of that name.
+    """Return an address on each of `networks` for the server of that name.
 
     `taken` says which machine has an address; `given` holds those a person asked for, by network.
     Raises AddressError when one of these cannot be had, or none is left.
@@ -49,7 +49,7 @@ def allocate(
 
 
 def _numbers(name: str, blocks: Sequence[IPv4Network]) -> list[int]:
-    """Answer the host numbers to try, in their order."""
+    """Return the host numbers to try, in their order."""
     digits = re.search(r"(\d{1,4})$", name)
     habit = [10 + int(digits[1])] if digits and int(digits[1]) else []
     # All are given: one try is enough.

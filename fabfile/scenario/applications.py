@@ -42,7 +42,7 @@ OURS = ("DATABASE_URL", "SECRET_KEY", "UPLOADS", "PORT")
 
 
 def read_applications(entries: dict[str, Any], mistakes: list[str]) -> list[Application]:
-    """Answer all applications, first the one that APPLICATION names, or is itself."""
+    """Return all applications, first the one that APPLICATION names, or is itself."""
     known = entries.get("APPLICATIONS", {})
     if not isinstance(known, dict):
         mistakes.append("APPLICATIONS must be a dictionary of name -> description")

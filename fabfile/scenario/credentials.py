@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 
 def secret(state: Path, name: str) -> str:
-    """Answer the secret of that name, kept in `state`/secrets.json; it is made if there is none."""
+    """Return the secret of that name, kept in `state`/secrets.json; it is made if there is none."""
     path = state / "secrets.json"
     with _lock:
         known = json.loads(path.read_text()) if path.exists() else {}
@@ -39,13 +39,13 @@ def digest(password: str) -> str:
 
 
 def known_secrets(state: Path) -> list[str]:
-    """Answer the values of all secrets made so far: what no output may show."""
+    """Return the values of all secrets made so far: what no output may show."""
     path = state / "secrets.json"
     return list(json.loads(path.read_text()).values()) if path.exists() else []
 
 
 def scram_verifier(password: str, role: str) -> str:
-    """Answer what PostgreSQL stores of a password, so that the password itself stays here.
+    """Return what PostgreSQL stores of a password, so that the password itself stays here.
 
     RFC 5803 (SCRAM-SHA-256). The salt follows from password and role: the same verifier each
     time, which can be compared with the stored one.

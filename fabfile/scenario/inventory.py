@@ -30,13 +30,13 @@ class Inventory:
     maintenance: tuple[str, ...] = ()
 
     def adding(self, name: str, entry: Mapping[str, Any] | None) -> Inventory:
-        """Answer the inventory with that server; entry None brings back one of config.py."""
+        """Return the inventory with that server; entry None brings back one of config.py."""
         removed = tuple(other for other in self.removed if other != name)
         added = self.added if entry is None else {**self.added, name: dict(entry)}
         return replace(self, added=added, removed=removed)
 
     def removing(self, name: str) -> Inventory:
-        """Answer the inventory without that server, wherever it was written down."""
+        """Return the inventory without that server, wherever it was written down."""
         return Inventory(
             {other: entry for other, entry in self.added.items() if other != name},
             tuple(sorted({*self.removed, name} - self.added.keys())),
@@ -44,12 +44,12 @@ class Inventory:
         )
 
     def resting(self, name: str, rests: bool) -> Inventory:
-        """Answer the inventory with that server in maintenance, or out of it."""
+        """Return the inventory with that server in maintenance, or out of it."""
         others = {*self.maintenance} - {name}
         return replace(self, maintenance=tuple(sorted(others | ({name} if rests else set()))))
 
     def merged(self, machines: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer the entries of MACHINES as they are now.
+        """Return the entries of MACHINES as they are now.
 
         Raises InventoryError when config.py has come to say something else of an added server.
         """
@@ -64,7 +64,7 @@ class Inventory:
 
 
 def read(path: Path) -> Inventory:
-    """Answer what the file says, an empty inventory when there is none.
+    """Return what the file says, an empty inventory when there is none.
 
     Raises InventoryError when it cannot be understood.
     """
@@ -78,7 +78,7 @@ def read(path: Path) -> Inventory:
 
 
 def parsed(given: Any) -> Inventory:
-    """Answer the inventory that JSON's values describe; raises InventoryError."""
+    """Return the inventory that JSON's values describe; raises InventoryError."""
     if not isinstance(given, dict) or given.keys() - KEYS.keys():
         raise InventoryError(_broken(f"it must be an object with {', '.join(KEYS)}"))
     for key, kind in KEYS.items():
@@ -106,4 +106,4 @@ def write(path: Path, inventory: Inventory) -> None:
 
 
 def _broken(what: str) -> str:
-    return f"{what}; mend it, or move it away and add the servers again"
+    return f"{what}; repair it, or move it away and add the servers again"

@@ -25,12 +25,12 @@ KEYS = ("tier", "tiers", "ssh", "key", "interfaces", "routes")
 
 
 def listed(names: Iterable[str]) -> str:
-    """Answer names in order, for a sentence."""
+    """Return names in order, for a sentence."""
     return ", ".join(sorted(names))
 
 
 def read_networks(given: Any, mistakes: list[str]) -> dict[str, IPv4Network]:
-    """Answer the ranges of NETWORKS."""
+    """Return the ranges of NETWORKS."""
     if not isinstance(given, dict) or not given:
         mistakes.append("NETWORKS must be a dictionary of network name -> range")
         return {}
@@ -46,7 +46,7 @@ def read_networks(given: Any, mistakes: list[str]) -> dict[str, IPv4Network]:
 
 
 def read_machines(given: Any, networks: dict, login: dict, mistakes: list[str]) -> list[Machine]:
-    """Answer the machines of MACHINES that can be read at all."""
+    """Return the machines of MACHINES that can be read at all."""
     if not isinstance(given, dict) or not given:
         mistakes.append("MACHINES must be a dictionary of machine name -> description")
         return []

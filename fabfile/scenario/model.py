@@ -54,7 +54,7 @@ class Machine:
         return str(self.addresses[MANAGEMENT])
 
     def interface(self, network: str) -> str:
-        """Answer the name of the machine's interface to a network."""
+        """Return the name of the machine's interface to a network."""
         return self.interfaces.get(network, network)
 
 
@@ -224,7 +224,7 @@ class Scenario:
         return STATES / self.name
 
     def secret(self, name: str) -> str:
-        """Answer a secret of this scenario; it is made at first use."""
+        """Return a secret of this scenario; it is made at first use."""
         return secret(self.state, name)
 
     @property
@@ -240,5 +240,5 @@ class Scenario:
 
 
 def inventory_file(name: str) -> Path:
-    """Answer where the scenario of that name keeps what differs from its config.py."""
+    """Return where the scenario of that name keeps what differs from its config.py."""
     return STATES / name / "inventory.json"

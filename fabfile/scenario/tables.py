@@ -13,7 +13,7 @@ REQUIRED = object()
 
 
 def read_table(entries: dict, entry: str, known: dict, mistakes: list[str]) -> dict[str, Any]:
-    """Answer the entry with defaults filled in; a wrong value is replaced by its default."""
+    """Return the entry with defaults filled in; a wrong value is replaced by its default."""
     given = entries.get(entry, {})
     if not isinstance(given, dict):
         mistakes.append(f"{entry} must be a dictionary")

@@ -1,6 +1,6 @@
 """Turns the entries of config.py into a `Scenario`, or says everything that is wrong with them.
 
-Each check adds one sentence to a list and goes on, so that a person mends all mistakes at once.
+Each check adds one sentence to a list and goes on, so that a person repairs all mistakes at once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LAB = {
 
 
 def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
-    """Answer the scenario that `entries` (name -> value, as in config.py) describe.
+    """Return the scenario that `entries` (name -> value, as in config.py) describe.
 
     Raises ScenarioError with every mistake.
     """

@@ -37,7 +37,7 @@ def template(
     source: str = "",
     **variables: object,
 ) -> File:
-    """Answer the file `path` with what templates/`source` (default: `path`) + ".j2" renders to.
+    """Return the file `path` with what templates/`source` (default: `path`) + ".j2" renders to.
 
     Raises jinja2.TemplateError for a variable that is not given.
     """

@@ -74,7 +74,7 @@ def _said(output: Output) -> str:
 
 
 def judged(name: str, judge: Callable[[], tuple[bool, str]]) -> Check:
-    """Answer the check of that name; whatever goes wrong in it makes it false, in one line."""
+    """Return the check of that name; whatever goes wrong in it makes it false, in one line."""
     try:
         ok, seen = judge()
     except Exception as error:
@@ -84,7 +84,7 @@ def judged(name: str, judge: Callable[[], tuple[bool, str]]) -> Check:
 
 
 def together(machines: Sequence[Machine], work: Callable[[Machine], object]) -> dict[str, object]:
-    """Answer machine name -> what `work` answers for it, all at once; raises the first error."""
+    """Return machine name -> what `work` answers for it, all at once; raises the first error."""
     with ThreadPoolExecutor(max(1, len(machines))) as pool:
         answers = pool.map(work, machines)
         return {machine.name: answer for machine, answer in zip(machines, answers, strict=True)}

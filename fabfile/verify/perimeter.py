@@ -65,7 +65,7 @@ def _addresses(site: Site) -> list[str]:
 
 
 def _ports(site: Site) -> list[int]:
-    """Answer every TCP port that any machine listens on now, and the usual ones."""
+    """Return every TCP port that any machine listens on now, and the usual ones."""
 
     def listening_on(machine: Machine) -> str:
         try:
@@ -133,7 +133,7 @@ def _tcp(site: Site, client: Machine, found: dict, only: str) -> tuple[bool, str
 
 
 def _ipv6(site: Site, gate: Machine) -> list[str]:
-    """Answer the IPv6 addresses that the client could reach the firewall at, itself included."""
+    """Return the IPv6 addresses that the client could reach the firewall at, itself included."""
     shown = site.run(
         gate.name, f"ip -6 -o addr show dev {gate.interface(site.scenario.outer(gate))}"
     )

@@ -117,7 +117,7 @@ print(repr({"open": sorted(accepted), "refused": sorted(refused), "tried": len(t
 
 
 def program(**given: object) -> str:
-    """Answer a Python program that prints, as a Python literal, what answers it.
+    """Return a Python program that prints, as a Python literal, what answers it.
 
     It is given `source`, `interface` and `gateway` of the client, the `networks` (ranges) behind
     the gateway, the one (address, port) that is `open`, and what to try: `tcp` as (address, ports)

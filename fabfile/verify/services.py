@@ -32,7 +32,7 @@ def _check(site: Site, machine: Machine) -> Check:
             words
             for words in states
             if words[1:2] == ["active"]
-            # Debian's generator enables a PostgreSQL cluster anew at each boot.
+            # Debian's generator enables a PostgreSQL cluster again at each boot.
             and words[2:3] in (["enabled"], ["enabled-runtime"])
         ]
         seen = [" ".join(words) for words in states if words[0] != "failed"]

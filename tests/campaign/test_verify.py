@@ -16,7 +16,7 @@ LOAD = {"kept": 4, "new": 4, "interval": 0.1, "writers": 1, "write_interval": 0.
 
 
 def left(lab):
-    """Answer what the checks have left: files, customers, and log-in failures."""
+    """Return what the checks have left: files, customers, and log-in failures."""
     files = [lab.do(name, "ls -d /nas/brick/.verify-* 2>/dev/null || :") for name in BRICKS]
     rows = "SELECT (SELECT count(*) FROM customers WHERE for_checks), count(*) FROM login_failures"
     return files, lab.sql(rows, "crm")

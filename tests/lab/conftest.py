@@ -15,7 +15,7 @@ from tests.lab.other_applications import CRM_2017_SOURCE  # noqa: E402
 
 LEFT_OUT = pytest.StashKey[int]()
 
-# First what only looks, then what disturbs and mends; what takes the lab away comes last.
+# First what only looks, then what disturbs and repairs; what takes the lab away comes last.
 ORDER = (
     "firewall",
     "network",
@@ -79,7 +79,7 @@ def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -
     keep = pytestconfig.getoption("keep_lab")
     lab = Lab(tmp_path_factory.mktemp("ssh"))
     if not keep:
-        lab.start_anew()
+        lab.start_again()
     try:
         begin = time.monotonic()
         lab.up()
@@ -100,9 +100,9 @@ def prepared_state(lab: Lab) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def mended(lab: Lab) -> Iterator[Lab]:
+def repaired(lab: Lab) -> Iterator[Lab]:
     """Hand the lab to a module that disturbs it, which must leave it as it should be."""
     yield lab
     done = lab.fab("deploy")
     lab.assert_nothing_to_do()
-    assert "0 changes" in done.out, f"the tests left something to mend:\n{done.text}"
+    assert "0 changes" in done.out, f"the tests left something to repair:\n{done.text}"

@@ -83,7 +83,7 @@ class Lab:
         return copy.deepcopy(self._entries)
 
     def environment(self, config: Path = places.CONFIG, **more: str) -> dict[str, str]:
-        """Answer the environment of a person who uses that scenario."""
+        """Return the environment of a person who uses that scenario."""
         own = {name: text for name, text in os.environ.items() if not name.startswith("CRM_")}
         return {**own, "CRM_CONFIG": str(config), "COLUMNS": "200", **more}
 
@@ -102,7 +102,7 @@ class Lab:
         return run(BIN / "invoke", *words, limit=limit, code=code, environment=environment)
 
     def planned(self) -> list[tuple[str, str]]:
-        """Answer what `fab plan` would change: machine and action of each change."""
+        """Return what `fab plan` would change: machine and action of each change."""
         done = self.fab("plan", code=None)
         assert done.code in (0, 2), done.text
         return [(machine, action) for machine, _, action in LINE.findall(done.out)]
@@ -113,7 +113,7 @@ class Lab:
         assert "0 changes" in done.out, f"there was something to change:\n{done.text}"
 
     def host(self, name: str) -> Host:
-        """Answer a machine, to look at by testinfra as root."""
+        """Return a machine, to look at by testinfra as root."""
         if name not in self.hosts:
             spec = f"ssh://{name}?ssh_config={self.ssh_config}&sudo=true"
             self.hosts[name] = testinfra.get_host(spec)
@@ -131,15 +131,15 @@ class Lab:
         return self.do("bbdd", script).strip()
 
     def address(self, name: str, network: str) -> str:
-        """Answer the address of a machine on a network."""
+        """Return the address of a machine on a network."""
         return str(self.scenario.machine(name).addresses[network])
 
     def state(self) -> dict[str, str]:
-        """Answer what deploy has made of each machine."""
+        """Return what deploy has made of each machine."""
         return {name: self.do(name, STATE) for name in self.names}
 
     def in_image(self, name: str, path: str) -> bytes:
-        """Answer what the image of a machine holds at a path."""
+        """Return what the image of a machine holds at a path."""
         record = self.scenario.lab.directory / "machines" / name / "machine.json"
         for layer in json.loads(as_root("cat", record).out)["layers"]:
             done = as_root("cat", f"{layer}{path}", code=None)
@@ -179,7 +179,7 @@ class Lab:
             run("ssh", "-F", self.ssh_config, "-O", "exit", name, code=None)
         self.invoke("lab.down")
 
-    def start_anew(self) -> None:
+    def start_again(self) -> None:
         """Take away what a killed run left, and forget its keys and passwords."""
         self.invoke("lab.down")
         for rest in (*places.STATE.glob("id_*"), *places.STATE.glob("*.json")):
@@ -198,12 +198,12 @@ class Lab:
 
 
 def bridges() -> list[str]:
-    """Answer the bridges of the tests on this computer."""
+    """Return the bridges of the tests on this computer."""
     text = run("ip", "-brief", "link", "show", "type", "bridge").out
     return [line.split()[0] for line in text.splitlines() if line.startswith(places.PREFIX)]
 
 
 def rules() -> list[str]:
-    """Answer the netfilter rules of the tests on this computer."""
+    """Return the netfilter rules of the tests on this computer."""
     text = as_root("iptables-save").out
     return [line for line in text.splitlines() if places.PREFIX in line]

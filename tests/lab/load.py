@@ -25,14 +25,14 @@ class Failed(Exception):
 
 
 class Client:
-    """One HTTP/1.1 client, with its connection kept open or opened anew for each request."""
+    """One HTTP/1.1 client, with its connection kept open or opened for each request."""
 
     def __init__(self, host, port, keep):
         self.host, self.port, self.keep = host, port, keep
         self.socket, self.rest = None, b""
 
     def ask(self, method, path, headers=(), body=b""):
-        """Answer status, headers and body; raises Failed."""
+        """Return status, headers and body; raises Failed."""
         # As every client does: a connection that the other side has closed is not used again.
         if self.socket and select.select([self.socket], [], [], 0)[0]:
             self.close()
@@ -174,7 +174,7 @@ class Load:
         client.close()
 
     def lost(self):
-        """Answer the acknowledged writes that cannot be read back as they were written."""
+        """Return the acknowledged writes that cannot be read back as they were written."""
         client, lost = self.client(True), []
         for path, name, digest in self.written:
             page = self.ask(client, "read back", "GET", path, [self.cookie])
@@ -251,7 +251,7 @@ def _quoted(text):
 
 
 def _png():
-    """Answer a picture like no other: photos are kept by their content."""
+    """Return a picture like no other: photos are kept by their content."""
 
     def chunk(kind, data):
         return (

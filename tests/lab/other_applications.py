@@ -41,6 +41,6 @@ def configuration(
 
 
 def crm_2017() -> dict:
-    """Answer CRM_2017 as config.py describes it, from the source at hand."""
+    """Return CRM_2017 as config.py describes it, from the source at hand."""
     described = places.read(places.ROOT / "config.py")["APPLICATIONS"]["crm-2017"]
     return {**described, "source": CRM_2017_SOURCE}

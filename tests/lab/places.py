@@ -39,7 +39,7 @@ def write_scenario() -> dict:
 
 
 def read(path: Path) -> dict:
-    """Answer the entries of a scenario's file."""
+    """Return the entries of a scenario's file."""
     spec = importlib.util.spec_from_file_location("crm_config_to_move", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -57,7 +57,7 @@ def write(entries: dict, path: Path) -> Path:
 
 
 def relocated(entries: dict) -> dict:
-    """Answer the entries with each network in the ranges of the tests, and all machines there."""
+    """Return the entries with each network in the ranges of the tests, and all machines there."""
     old = {name: IPv4Network(text) for name, text in entries["NETWORKS"].items()}
     new = {
         name: IPv4Network(f"{MANAGEMENT if name == 'management' else f'{LANS}{number}.'}0/24")

@@ -15,12 +15,12 @@ SOCKET = "socat -t 5 stdio /run/haproxy/admin.sock"
 
 
 def current() -> Scenario:
-    """Answer the scenario as it is now, with the servers that were added."""
+    """Return the scenario as it is now, with the servers that were added."""
     return load(places.CONFIG)
 
 
 def apps() -> list[str]:
-    """Answer the names of the app servers there are now."""
+    """Return the names of the app servers there are now."""
     return [machine.name for machine in current().tier("app")]
 
 
@@ -49,7 +49,7 @@ def unnoticed(what: str) -> Iterator[Traffic]:
 
 
 def statuses(lab: Lab) -> dict[str, str]:
-    """Answer how HAProxy sees each server: UP, DOWN, DRAIN or MAINT."""
+    """Return how HAProxy sees each server: UP, DOWN, DRAIN or MAINT."""
     rows = lab.do("lb", f"echo 'show stat' | {SOCKET}").splitlines()
     fields = [row.split(",") for row in rows if row.startswith("app,")]
     return {field[1]: field[17] for field in fields if field[1] != "BACKEND"}
@@ -82,7 +82,7 @@ def assert_file_and_process_agree(lab: Lab) -> None:
 
 
 def traces(lab: Lab, name: str) -> list[str]:
-    """Answer where something of a server s<n> is left."""
+    """Return where something of a server s<n> is left."""
     number = 10 + int(name[1:])
     inventory = inventory_file(places.NAME)
     lan3, lan4, management = (
@@ -103,5 +103,5 @@ def traces(lab: Lab, name: str) -> list[str]:
 
 
 def machines(lab: Lab) -> list[str]:
-    """Answer the names of the lab's containers."""
+    """Return the names of the lab's containers."""
     return sorted(path.name for path in (lab.scenario.lab.directory / "machines").iterdir())

@@ -16,7 +16,7 @@ STEP = 0.25  # seconds from one byte of a slow body to the next
 
 
 def head(settings, path, length):
-    """Answer the head of a form that is posted."""
+    """Return the head of a form that is posted."""
     return (
         f"POST {path} HTTP/1.1\r\nHost: {settings['host']}\r\nContent-Length: {length}\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
@@ -24,7 +24,7 @@ def head(settings, path, length):
 
 
 def post(settings, path, length, first):
-    """Answer a connection on which a body of that length has begun."""
+    """Return a connection on which a body of that length has begun."""
     one = socket.create_connection((settings["host"], settings["port"]), LIMIT)
     one.sendall(head(settings, path, length) + first)
     return one

@@ -15,13 +15,13 @@ WAY_OUT = "If it stays away, 'invoke maintenance --server s1 on' has it left out
 
 
 @pytest.fixture(scope="module")
-def without_s1(mended):
+def without_s1(repaired):
     """Take away the server that builds and migrates, as a power cut does, and bring it back."""
-    mended.invoke("lab.stop", "s1", "--kill")
-    wait_for("HAProxy to notice", lambda: statuses(mended)["s1"] == "DOWN", 15)
-    yield mended
-    mended.invoke("lab.start", "s1")
-    restore(mended)
+    repaired.invoke("lab.stop", "s1", "--kill")
+    wait_for("HAProxy to notice", lambda: statuses(repaired)["s1"] == "DOWN", 15)
+    yield repaired
+    repaired.invoke("lab.start", "s1")
+    restore(repaired)
 
 
 def test_the_sentence_offers_the_way_out_and_nothing_is_changed(without_s1):

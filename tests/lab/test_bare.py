@@ -20,7 +20,7 @@ chmod 755 /usr/sbin/policy-rc.d
 
 @pytest.fixture(scope="module")
 def bare(lab, prepared_state):
-    """Make every machine anew from plain Debian."""
+    """Make every machine again from plain Debian."""
     lab.invoke("lab.up", "--bare")
     return lab
 

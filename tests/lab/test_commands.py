@@ -82,7 +82,7 @@ def visitors():
 
 
 def behind_the_door(lab, port):
-    """Answer the entries of a scenario whose machines are all that door."""
+    """Return the entries of a scenario whose machines are all that door."""
     entries = lab.entries
     for machine in entries["MACHINES"].values():
         machine["ssh"] = f"nobody@127.0.0.1:{port}"
@@ -90,7 +90,7 @@ def behind_the_door(lab, port):
 
 
 def tasks(program):
-    """Answer name -> description of each task that a program lists."""
+    """Return name -> description of each task that a program lists."""
     text = run(BIN / program, "--list", "--list-format=json", directory=places.ROOT).out
     root = json.loads(text)
     tiers = [(f"{tier['name']}.", tier["tasks"]) for tier in root["collections"]]

@@ -16,13 +16,13 @@ NAME = "crm-2017"
 
 
 @pytest.fixture(scope="module")
-def config(mended, tmp_path_factory):
+def config(repaired, tmp_path_factory):
     """Deploy it in the place of the embedded application, which comes back behind it."""
     path = tmp_path_factory.mktemp("crm-2017") / "config.py"
-    other_applications.configuration(mended, NAME, other_applications.crm_2017(), path)
-    mended.fab("deploy", limit=400, config=path)
+    other_applications.configuration(repaired, NAME, other_applications.crm_2017(), path)
+    repaired.fab("deploy", limit=400, config=path)
     yield path
-    mended.fab("deploy", limit=200)
+    repaired.fab("deploy", limit=200)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_in_a_real_browser_a_photo_is_seen_from_each_server(lab, config, passwor
 
 
 def fetched(page, image):
-    """Answer which server sent the image to the browser, and its size there."""
+    """Return which server sent the image to the browser, and its size there."""
     page.run(
         "window.seen = '';"
         f"fetch('{image}', {{cache: 'no-store'}}).then(async answer => {{"

@@ -19,16 +19,16 @@ OTHER = "postgresql@15-other"
 
 
 @pytest.fixture
-def stranger(mended):
+def stranger(repaired):
     """Give a cluster of somebody else's that has taken our port while ours was stopped."""
-    mended.do(
+    repaired.do(
         "bbdd",
         f"systemctl stop postgresql@15-main; pg_createcluster 15 other -p 5432\n"
         f"systemctl start {OTHER}",
     )
-    yield mended
-    mended.do("bbdd", "pg_dropcluster --stop 15 other")
-    mended.fab("deploy", limit=240)
+    yield repaired
+    repaired.do("bbdd", "pg_dropcluster --stop 15 other")
+    repaired.fab("deploy", limit=240)
 
 
 def test_a_strangers_cluster_on_our_port_is_named_and_left_alone(stranger, tmp_path):
@@ -76,48 +76,48 @@ def await_database(lab, what, begun):
     print(f"{what}: {time.monotonic() - begun:.1f} s")
 
 
-def test_a_killed_postgresql_comes_back_by_itself_each_time(mended):
+def test_a_killed_postgresql_comes_back_by_itself_each_time(repaired):
     for number in range(1, 4):
-        wait_for("a main process", lambda: pid_of(mended) > 1)
-        before, begun = pid_of(mended), time.monotonic()
-        mended.do("bbdd", f"kill -KILL {before}")
-        wait_for("another main process", lambda: pid_of(mended) not in (0, before))  # noqa: B023
-        await_database(mended, f"PostgreSQL after kill {number}", begun)
-    assert mended.planned() == []
+        wait_for("a main process", lambda: pid_of(repaired) > 1)
+        before, begun = pid_of(repaired), time.monotonic()
+        repaired.do("bbdd", f"kill -KILL {before}")
+        wait_for("another main process", lambda: pid_of(repaired) not in (0, before))  # noqa: B023
+        await_database(repaired, f"PostgreSQL after kill {number}", begun)
+    assert repaired.planned() == []
 
 
-def test_a_postgresql_that_hangs_is_restarted_by_deploy(mended):
-    before = pid_of(mended)
-    mended.do("bbdd", f"kill -STOP {before}")
-    assert ("bbdd", f"restart {UNIT}.service") in mended.planned()
-    mended.fab("deploy")
-    assert pid_of(mended) not in (0, before)
-    mended.assert_nothing_to_do()
+def test_a_postgresql_that_hangs_is_restarted_by_deploy(repaired):
+    before = pid_of(repaired)
+    repaired.do("bbdd", f"kill -STOP {before}")
+    assert ("bbdd", f"restart {UNIT}.service") in repaired.planned()
+    repaired.fab("deploy")
+    assert pid_of(repaired) not in (0, before)
+    repaired.assert_nothing_to_do()
 
 
-def test_who_stops_postgresql_finds_it_stopped(mended):
+def test_who_stops_postgresql_finds_it_stopped(repaired):
     for stop in (f"systemctl stop {UNIT}", "runuser -u postgres -- pg_ctlcluster 15 main stop"):
-        mended.do("bbdd", f"cd / && {stop} 2>&1")
+        repaired.do("bbdd", f"cd / && {stop} 2>&1")
         # One that is to be started again is "activating" until then.
         state = f"systemctl is-active {UNIT}"
-        wait_for(stop, lambda: mended.do("bbdd", state, code=None) == "inactive\n")  # noqa: B023
-        planned = mended.planned()
+        wait_for(stop, lambda: repaired.do("bbdd", state, code=None) == "inactive\n")  # noqa: B023
+        planned = repaired.planned()
         assert ("bbdd", f"start {UNIT}.service") in planned, planned
-        mended.fab("deploy", limit=120)
-    mended.await_answer()
+        repaired.fab("deploy", limit=120)
+    repaired.await_answer()
 
 
 @pytest.fixture
-def small_disk(mended):
+def small_disk(repaired):
     """Have PostgreSQL write its log of changes to a file system of its own, of 64 MiB."""
-    mended.do(
+    repaired.do(
         "bbdd",
         f"systemctl stop {UNIT}; cd {DATA}; mv pg_wal /var/lib/postgresql/wal; mkdir pg_wal\n"
         "mount -t tmpfs -o size=64m wal pg_wal; cp -a /var/lib/postgresql/wal/. pg_wal/\n"
         f"chown postgres: pg_wal; chmod 700 pg_wal; systemctl start {UNIT}",
     )
-    yield mended
-    mended.do(
+    yield repaired
+    repaired.do(
         "bbdd",
         f"systemctl stop {UNIT}; cd {DATA}; rm -f pg_wal/filler\n"
         "find /var/lib/postgresql/wal -mindepth 1 -delete\n"
@@ -148,32 +148,32 @@ def refused(lab, *words):
     return found[1]
 
 
-def test_a_data_disk_that_is_not_mounted_is_no_empty_database(mended):
-    mended.do("bbdd", f"systemctl stop {UNIT}; mv {DATA} {DATA}.away")
+def test_a_data_disk_that_is_not_mounted_is_no_empty_database(repaired):
+    repaired.do("bbdd", f"systemctl stop {UNIT}; mv {DATA} {DATA}.away")
     try:
         for words in (["plan"], ["deploy"], ["database.deploy"]):
-            assert refused(mended, *words) == "this computer, s1, s2, s3"
-        assert mended.do("bbdd", f"ls -d {DATA}*") == f"{DATA}.away\n"
+            assert refused(repaired, *words) == "this computer, s1, s2, s3"
+        assert repaired.do("bbdd", f"ls -d {DATA}*") == f"{DATA}.away\n"
         # Said before a machine is made for a new server.
-        refused(mended, "add-server", "--name", "s4")
-        assert "s4" not in machines(mended)
+        refused(repaired, "add-server", "--name", "s4")
+        assert "s4" not in machines(repaired)
     finally:
-        mended.do("bbdd", f"mv {DATA}.away {DATA}")
+        repaired.do("bbdd", f"mv {DATA}.away {DATA}")
     # Now it is one that only does not run.
-    mended.fab("deploy", limit=120)
-    mended.await_answer()
+    repaired.fab("deploy", limit=120)
+    repaired.await_answer()
 
 
 @pytest.fixture
-def replaced_data(mended):
+def replaced_data(repaired):
     """Have an empty cluster in the place of ours, both stopped; and ours again behind the test."""
-    mended.do(
+    repaired.do(
         "bbdd",
         f"systemctl stop {UNIT}; mv {DATA} {DATA}.away\n"
         f"cd / && runuser -u postgres -- /usr/lib/postgresql/15/bin/initdb -D {DATA} >/dev/null",
     )
-    yield mended
-    mended.do(
+    yield repaired
+    repaired.do(
         "bbdd",
         f"systemctl stop {UNIT}; find {DATA} -delete; mv {DATA}.away {DATA}\n"
         f"systemctl start {UNIT}",
@@ -194,24 +194,24 @@ def test_a_database_that_is_missed_only_when_postgresql_runs_again_is_not_made(r
     assert replaced_data.sql(databases).split() == ["postgres", "crm"]
 
 
-def test_an_empty_machine_in_the_place_of_the_database_is_refused(mended):
-    customers = mended.sql("SELECT count(*) FROM customers", "crm")
+def test_an_empty_machine_in_the_place_of_the_database_is_refused(repaired):
+    customers = repaired.sql("SELECT count(*) FROM customers", "crm")
     program = (
         "from pathlib import Path; from fabfile.lab import machines; "
         "from fabfile.scenario import load; machines.remove(load().lab, 'bbdd')"
     )
-    as_root(sys.executable, "-c", program, environment=mended.environment())
-    mended.invoke("lab.up", limit=120)
-    assert refused(mended, "deploy") == "this computer, s1, s2, s3"
+    as_root(sys.executable, "-c", program, environment=repaired.environment())
+    repaired.invoke("lab.up", limit=120)
+    assert refused(repaired, "deploy") == "this computer, s1, s2, s3"
     # From another computer, which has never seen it.
     note = places.STATE / "databases.json"
     known = note.read_text()
     note.unlink()
-    assert refused(mended, "deploy") == "s1, s2, s3"
+    assert refused(repaired, "deploy") == "s1, s2, s3"
     note.write_text(known)
-    # It was the only one; whoever wants to begin anew can.
-    mended.fab("deploy", "--new-database", limit=180)
-    mended.assert_nothing_to_do()
-    mended.await_answer()
-    assert int(mended.sql("SELECT count(*) FROM customers", "crm")) <= int(customers)
-    assert mended.sql("SELECT count(*) FROM users WHERE login = 'admin'", "crm") == "1"
+    # It was the only one; whoever wants to begin again can.
+    repaired.fab("deploy", "--new-database", limit=180)
+    repaired.assert_nothing_to_do()
+    repaired.await_answer()
+    assert int(repaired.sql("SELECT count(*) FROM customers", "crm")) <= int(customers)
+    assert repaired.sql("SELECT count(*) FROM users WHERE login = 'admin'", "crm") == "1"

@@ -1,4 +1,4 @@
-"""Deploy changes nothing that is right; a hand edit is shown by plan, and mended alone."""
+"""Deploy changes nothing that is right; a hand edit is shown by plan, and repaired alone."""
 
 import pytest
 
@@ -68,11 +68,11 @@ def test_a_tier_alone_has_nothing_to_do_either(lab, tier):
     assert "0 changes" in lab.invoke(f"{tier}.plan").out
 
 
-def test_edits_by_hand_are_shown_and_mended_and_nothing_else_is(mended):
+def test_edits_by_hand_are_shown_and_mended_and_nothing_else_is(repaired):
     for where, script, _ in EDITS.values():
-        mended.do(where, script)
-    plan = mended.fab("plan", code=2)
-    planned = mended.planned()
+        repaired.do(where, script)
+    plan = repaired.fab("plan", code=2)
+    planned = repaired.planned()
     assert matches(planned, EDITS.values()), planned
     assert f"{len(planned)} changes would be made" in plan.text
     for line in (
@@ -83,37 +83,39 @@ def test_edits_by_hand_are_shown_and_mended_and_nothing_else_is(mended):
     ):
         assert f"    {line}\n" in plan.out, plan.out
     # To look is not to touch: the plan is the same the next time.
-    assert mended.planned() == planned
-    done = mended.fab("deploy", limit=120)
+    assert repaired.planned() == planned
+    done = repaired.fab("deploy", limit=120)
     assert f"{len(planned)} changes on 7 machines" in done.out
-    mended.assert_nothing_to_do()
-    mended.await_answer()
+    repaired.assert_nothing_to_do()
+    repaired.await_answer()
 
 
-def test_the_plan_of_one_tier_leaves_out_the_others(mended):
+def test_the_plan_of_one_tier_leaves_out_the_others(repaired):
     where, script, _ = EDITS["a rule of the firewall"]
-    mended.do(where, script)
-    assert "0 changes" in mended.fab("balancer.plan").out
-    assert "0 changes" in mended.fab("balancer.deploy").out
-    assert mended.fab("firewall.plan", code=2).out
-    mended.fab("firewall.deploy")
-    mended.assert_nothing_to_do()
+    repaired.do(where, script)
+    assert "0 changes" in repaired.fab("balancer.plan").out
+    assert "0 changes" in repaired.fab("balancer.deploy").out
+    assert repaired.fab("firewall.plan", code=2).out
+    repaired.fab("firewall.deploy")
+    repaired.assert_nothing_to_do()
 
 
-def test_a_configuration_that_its_program_refuses_replaces_nothing(mended, tmp_path):
-    entries = mended.entries
+def test_a_configuration_that_its_program_refuses_replaces_nothing(repaired, tmp_path):
+    entries = repaired.entries
     # An address that lb does not have is no fault to haproxy -c, a health path with a quote is.
     entries["APPLICATION"]["health"] = "/health' verr"
     config = places.write(entries, tmp_path / "config.py")
-    before = mended.do(
+    before = repaired.do(
         "lb", "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -P MainPID haproxy"
     )
-    done = mended.fab("balancer.deploy", code=1, config=config)
+    done = repaired.fab("balancer.deploy", code=1, config=config)
     assert "lb" in done.text
     assert "haproxy.cfg" in done.text
-    after = mended.do("lb", "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -P MainPID haproxy")
+    after = repaired.do(
+        "lb", "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -P MainPID haproxy"
+    )
     assert after == before
-    assert mended.do("lb", "find /etc/haproxy -name '*.new'") == ""
+    assert repaired.do("lb", "find /etc/haproxy -name '*.new'") == ""
     # The mark for a reload that did not come about costs one reload with the right configuration.
-    assert mended.planned() in ([], [("lb", "reload haproxy.service")])
-    mended.fab("deploy")
+    assert repaired.planned() in ([], [("lb", "reload haproxy.service")])
+    repaired.fab("deploy")

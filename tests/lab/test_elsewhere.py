@@ -35,9 +35,9 @@ def place(lab):
 
 
 @pytest.fixture(scope="module")
-def person(mended, place):
+def person(repaired, place):
     """Give a function that runs a task as that user, who has the key and the passwords."""
-    entries = mended.entries
+    entries = repaired.entries
     del entries["NETWORKS"]["management"], entries["MACHINES"]["control"]
     for machine in entries["MACHINES"].values():
         machine["ssh"] = f"deploy@{machine.pop('management')}:22"
@@ -78,23 +78,23 @@ def test_the_lab_is_out_of_reach(person, place):
     assert not (place / "nowhere").exists()
 
 
-def test_plan_shows_what_is_different_there(mended, person):
+def test_plan_shows_what_is_different_there(repaired, person):
     # There is no management address for the statistics, and no management network to fend off.
     done = person("plan", code=2)
-    assert "statistics" not in mended.fab("plan").out
+    assert "statistics" not in repaired.fab("plan").out
     assert "+    bind 127.0.0.1:8404" in done.out
 
 
-def test_deploy_brings_the_machines_to_that_state(mended, person, place):
-    mended.do("s2", "systemctl stop crm; rm -r /srv/crm/releases")
-    mended.do("s1", "rm /etc/crm-deployer/crm.env")
-    mended.do("bbdd", "sed -i '/scram/d' /etc/postgresql/15/main/pg_hba.conf")
+def test_deploy_brings_the_machines_to_that_state(repaired, person, place):
+    repaired.do("s2", "systemctl stop crm; rm -r /srv/crm/releases")
+    repaired.do("s1", "rm /etc/crm-deployer/crm.env")
+    repaired.do("bbdd", "sed -i '/scram/d' /etc/postgresql/15/main/pg_hba.conf")
     done = person("deploy")
     for name in ("s1", "s2", "bbdd", "lb"):
         assert f"\n{name} " in f"\n{done.out}", done.text
     assert "0 changes: 9 machines are as they should be" in person("deploy").out
     assert "0 changes" in person("plan").out
-    mended.await_answer()
+    repaired.await_answer()
     assert not (place / "nowhere").exists()
 
 
@@ -109,7 +109,7 @@ def test_what_deploy_writes_there_is_the_users_own(place):
     assert mine == ""
 
 
-def test_the_same_machines_go_back_to_the_scenario_of_the_lab(mended):
-    assert {name for name, _ in mended.planned()} <= {"lb", "fw"}
-    mended.fab("deploy")
-    mended.assert_nothing_to_do()
+def test_the_same_machines_go_back_to_the_scenario_of_the_lab(repaired):
+    assert {name for name, _ in repaired.planned()} <= {"lb", "fw"}
+    repaired.fab("deploy")
+    repaired.assert_nothing_to_do()

@@ -230,7 +230,7 @@ def test_a_client_cannot_pretend_to_be_inside(lab):
     client, balancer = lab.host("c1"), lab.address("lb", "lan2")
 
     def echos():
-        """Answer how many pings have come to lb, which answers to where they claim to be from."""
+        """Return how many pings have come to lb, which answers to where they claim to be from."""
         names, values = re.findall(r"^Icmp: (.*)$", lab.do("lb", "cat /proc/net/snmp"), re.M)
         return int(dict(zip(names.split(), values.split(), strict=True))["InEchos"])
 

@@ -23,19 +23,19 @@ APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0"
 
 
 @pytest.fixture(scope="module")
-def fw(mended):
+def fw(repaired):
     """Hand out a firewall on which Debian's nftables is installed, and take that away again."""
     listed = "dpkg-query -W -f '${Package} ${db:Status-Status}\\n'"
-    before = mended.do("fw", listed)
+    before = repaired.do("fw", listed)
     install = f"{APT} install --no-install-recommends nftables >/dev/null"
-    mended.do("fw", f"{install} || {{ {APT} update; {install}; }}", limit=120)
+    repaired.do("fw", f"{install} || {{ {APT} update; {install}; }}", limit=120)
     try:
-        yield mended.host("fw")
+        yield repaired.host("fw")
     finally:
-        new = sorted({*mended.do("fw", listed).splitlines()} - {*before.splitlines()})
+        new = sorted({*repaired.do("fw", listed).splitlines()} - {*before.splitlines()})
         names = " ".join(line.split()[0] for line in new)
-        mended.do("fw", f"{APT} purge {names} >/dev/null", limit=120)
-        assert mended.do("fw", listed) == before
+        repaired.do("fw", f"{APT} purge {names} >/dev/null", limit=120)
+        assert repaired.do("fw", listed) == before
 
 
 def loaded(fw):
@@ -48,12 +48,12 @@ def forwards(fw):
     return fw.check_output("cat /proc/sys/net/ipv4/ip_forward") == "1"
 
 
-def test_rules_that_are_flushed_come_back_within_10_s(mended, fw):
+def test_rules_that_are_flushed_come_back_within_10_s(repaired, fw):
     begun = fw.check_output("date +%s && nft flush ruleset")
     wait_for("the rules to come back", lambda: loaded(fw), 10)
     assert forwards(fw)
-    mended.await_answer(5)
-    assert mended.planned() == []
+    repaired.await_answer(5)
+    assert repaired.planned() == []
     # One line, and none for each time that it looks.
     said = fw.check_output(f"journalctl -q -u fw-renew.service -o cat --since @{begun}")
     assert said == f"{SCRIPT}: the rules were flushed and are loaded again"
@@ -125,22 +125,22 @@ def test_rules_that_cannot_be_loaded_again_end_the_forwarding_until_they_can(fw)
     assert fw.check_output("systemctl --failed --no-legend --plain") == ""
 
 
-def test_a_renewal_that_is_off_is_shown_and_mended(mended, fw):
+def test_a_renewal_that_is_off_is_shown_and_mended(repaired, fw):
     fw.check_output("systemctl -q disable --now fw-renew.timer")
-    assert mended.planned() == [("fw", "enable and start fw-renew.timer")]
-    mended.fab("firewall.deploy")
+    assert repaired.planned() == [("fw", "enable and start fw-renew.timer")]
+    repaired.fab("firewall.deploy")
     assert fw.service("fw-renew.timer").is_running
     assert fw.service("fw-renew.timer").is_enabled
 
 
-def test_a_reboot_beside_nftables_leaves_no_moment_without_rules(mended, fw):
+def test_a_reboot_beside_nftables_leaves_no_moment_without_rules(repaired, fw):
     fw.check_output("systemctl -q enable --now nftables")
     try:
-        before = mended.do("fw", BOOT)
-        with knocking.closed(mended) as knocked:
-            mended.do("fw", "systemctl reboot", code=None)
-            wait_for("fw to boot", lambda: mended.do("fw", BOOT) != before, 90)
-            mended.await_answer(30)
+        before = repaired.do("fw", BOOT)
+        with knocking.closed(repaired) as knocked:
+            repaired.do("fw", "systemctl reboot", code=None)
+            wait_for("fw to boot", lambda: repaired.do("fw", BOOT) != before, 90)
+            repaired.await_answer(30)
             assert knocked() == []
         assert loaded(fw)
         assert forwards(fw)
@@ -149,5 +149,5 @@ def test_a_reboot_beside_nftables_leaves_no_moment_without_rules(mended, fw):
         assert times[0] > 0
         assert times == sorted(times)
     finally:
-        mended.do("fw", "systemctl -q disable --now nftables")
-    assert mended.do("fw", "systemctl --failed --no-legend --plain") == ""
+        repaired.do("fw", "systemctl -q disable --now nftables")
+    assert repaired.do("fw", "systemctl --failed --no-legend --plain") == ""

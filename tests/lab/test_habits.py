@@ -28,14 +28,14 @@ apt-get -qq purge -y locales >/dev/null 2>&1
 
 
 @pytest.fixture
-def held_locks(mended):
+def held_locks(repaired):
     """Have a program on s2 hold all locks of apt and dpkg for some seconds."""
-    mended.do("s2", f"systemd-run -q --collect --unit=holder python3 -c '{HOLDER}'")
-    wait_for("the locks to be held", lambda: mended.do("s2", "ls /run/holds"))
-    yield mended
-    mended.do("s2", "systemctl stop holder 2>/dev/null || :; rm -f /run/holds")
-    for name in mended.apps:
-        mended.do(name, "apt-get -qq purge -y ed >/dev/null 2>&1")
+    repaired.do("s2", f"systemd-run -q --collect --unit=holder python3 -c '{HOLDER}'")
+    wait_for("the locks to be held", lambda: repaired.do("s2", "ls /run/holds"))
+    yield repaired
+    repaired.do("s2", "systemctl stop holder 2>/dev/null || :; rm -f /run/holds")
+    for name in repaired.apps:
+        repaired.do(name, "apt-get -qq purge -y ed >/dev/null 2>&1")
 
 
 def test_deploy_waits_for_an_apt_that_is_at_work(held_locks, tmp_path):
@@ -46,20 +46,20 @@ def test_deploy_waits_for_an_apt_that_is_at_work(held_locks, tmp_path):
     assert held_locks.host("s2").package("ed").is_installed
 
 
-def test_a_machine_that_speaks_spanish_is_as_it_should_be(mended):
-    mended.do("s3", SPANISH, limit=120)
+def test_a_machine_that_speaks_spanish_is_as_it_should_be(repaired):
+    repaired.do("s3", SPANISH, limit=120)
     try:
         # By a new connection: the language comes with the log-in.
-        said = mended.invoke("lab.ssh", "s3", "--", "sudo -n stat -c %F /etc/passwd").out
+        said = repaired.invoke("lab.ssh", "s3", "--", "sudo -n stat -c %F /etc/passwd").out
         assert said == "fichero regular\n"
-        mended.assert_nothing_to_do()
+        repaired.assert_nothing_to_do()
     finally:
-        mended.do("s3", ENGLISH, limit=60)
+        repaired.do("s3", ENGLISH, limit=60)
 
 
-def test_a_held_package_is_installed_all_the_same(mended):
-    mended.do("lb", "apt-mark -q hold haproxy")
+def test_a_held_package_is_installed_all_the_same(repaired):
+    repaired.do("lb", "apt-mark -q hold haproxy")
     try:
-        mended.assert_nothing_to_do()
+        repaired.assert_nothing_to_do()
     finally:
-        mended.do("lb", "apt-mark -q unhold haproxy")
+        repaired.do("lb", "apt-mark -q unhold haproxy")

@@ -57,67 +57,67 @@ def finish(lab):
 @pytest.mark.parametrize(
     "step", ["fw load the firewall rules", "s1 restart crm.service", "lb reload haproxy.service"]
 )
-def test_a_killed_deployment_is_finished_by_the_next(mended, step):
-    change(mended)
-    assert cut(mended, "fab", "deploy", at=step) == -signal.SIGKILL
-    finish(mended)
+def test_a_killed_deployment_is_finished_by_the_next(repaired, step):
+    change(repaired)
+    assert cut(repaired, "fab", "deploy", at=step) == -signal.SIGKILL
+    finish(repaired)
 
 
-def test_ctrl_c_ends_a_deployment_at_once_and_the_next_finishes_it(mended):
-    change(mended)
-    assert cut(mended, "fab", "deploy", at="s2 restart crm.service", by=signal.SIGINT) == 130
-    finish(mended)
+def test_ctrl_c_ends_a_deployment_at_once_and_the_next_finishes_it(repaired):
+    change(repaired)
+    assert cut(repaired, "fab", "deploy", at="s2 restart crm.service", by=signal.SIGINT) == 130
+    finish(repaired)
 
 
-def test_a_deployment_cut_again_and_again_is_finished_at_last(mended):
-    change(mended)
+def test_a_deployment_cut_again_and_again_is_finished_at_last(repaired):
+    change(repaired)
     for step in ("s1 connect", "s1 build /srv/crm/releases", "s1 migrate the database"):
-        cut(mended, "fab", "deploy", at=step)
-    finish(mended)
+        cut(repaired, "fab", "deploy", at=step)
+    finish(repaired)
 
 
-def test_what_died_behind_a_written_file_is_made_up_for(mended):
+def test_what_died_behind_a_written_file_is_made_up_for(repaired):
     # The moment between a new file and the restart, as a power cut of the machine leaves it.
-    change(mended)
-    mended.fab("deploy")
-    mended.do("lb", ": > /var/lib/crm-deployer/pending/reload-haproxy.service")
-    mended.do("s1", ": > /var/lib/crm-deployer/pending/restart-crm.service")
-    before = mended.do("s1", "systemctl show -P MainPID crm")
-    assert sorted(mended.planned()) == [
+    change(repaired)
+    repaired.fab("deploy")
+    repaired.do("lb", ": > /var/lib/crm-deployer/pending/reload-haproxy.service")
+    repaired.do("s1", ": > /var/lib/crm-deployer/pending/restart-crm.service")
+    before = repaired.do("s1", "systemctl show -P MainPID crm")
+    assert sorted(repaired.planned()) == [
         ("lb", "reload haproxy.service"),
         ("s1", "restart crm.service"),
     ]
-    finish(mended)
-    assert mended.do("s1", "systemctl show -P MainPID crm") != before
+    finish(repaired)
+    assert repaired.do("s1", "systemctl show -P MainPID crm") != before
 
 
-def test_a_run_that_was_killed_while_it_waited_for_a_machine_does_nothing_there(mended):
+def test_a_run_that_was_killed_while_it_waited_for_a_machine_does_nothing_there(repaired):
     lock = "/var/lib/crm-deployer/lock"
-    mended.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
-    mended.do("lb", f"systemd-run -q --unit=holder flock {lock} sleep 300")
+    repaired.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
+    repaired.do("lb", f"systemd-run -q --unit=holder flock {lock} sleep 300")
     waits = "pgrep -fc '^flock -w' || :"
     deployment = subprocess.Popen(
-        [BIN / "fab", "deploy"], stdout=subprocess.DEVNULL, env=mended.environment()
+        [BIN / "fab", "deploy"], stdout=subprocess.DEVNULL, env=repaired.environment()
     )
     try:
-        wait_for("the run to wait", lambda: mended.do("lb", waits) == "1\n")
+        wait_for("the run to wait", lambda: repaired.do("lb", waits) == "1\n")
     finally:
         deployment.kill()
         deployment.wait()
-        mended.do("lb", "systemctl stop holder")
-    wait_for("its rest to end", lambda: mended.do("lb", waits) == "0\n")
-    mended.do("lb", f"flock {lock} true")
-    assert mended.do("lb", "ls -A /var/lib/crm-deployer/pending") == ""
-    assert "by hand" in mended.do("lb", "cat /etc/haproxy/haproxy.cfg")
-    finish(mended)
+        repaired.do("lb", "systemctl stop holder")
+    wait_for("its rest to end", lambda: repaired.do("lb", waits) == "0\n")
+    repaired.do("lb", f"flock {lock} true")
+    assert repaired.do("lb", "ls -A /var/lib/crm-deployer/pending") == ""
+    assert "by hand" in repaired.do("lb", "cat /etc/haproxy/haproxy.cfg")
+    finish(repaired)
 
 
-def test_two_deployments_at_once_do_not_disturb_each_other(mended):
+def test_two_deployments_at_once_do_not_disturb_each_other(repaired):
     change_application()
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: mended.fab("deploy", code=None), range(2)))
+        both = list(pool.map(lambda _: repaired.fab("deploy", code=None), range(2)))
     text = "\n".join(done.text for done in both)
     # Either may be told that the other is at work, but none fails half-way.
     assert 0 in [done.code for done in both], text
     assert "failed with exit code" not in text
-    finish(mended)
+    finish(repaired)

@@ -17,7 +17,7 @@ def remembered(prepared_state):
 
 
 def processes(lab):
-    """Answer the processes of this computer that run on a disk of the lab."""
+    """Return the processes of this computer that run on a disk of the lab."""
     pattern = rf"upperdir={re.escape(str(lab.scenario.lab.directory))}/"
     found = []
     for path in Path("/proc").glob("[0-9]*"):

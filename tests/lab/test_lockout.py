@@ -4,7 +4,7 @@ import pytest
 
 from tests.lab import places
 
-pytestmark = pytest.mark.usefixtures("mended")
+pytestmark = pytest.mark.usefixtures("repaired")
 
 
 @pytest.fixture

@@ -18,27 +18,27 @@ def keys(tmp_path_factory):
 
 
 @pytest.fixture
-def spoiled(mended, keys, tmp_path):
+def spoiled(repaired, keys, tmp_path):
     """Give a scenario in which nobody lets us in on six machines, each for another reason."""
-    entries = mended.entries
+    entries = repaired.entries
     machines = entries["MACHINES"]
     machines["s1"]["management"] = f"{places.MANAGEMENT}250"  # no machine is there
     machines["s2"]["key"] = str(keys)
-    machines["s3"]["ssh"] = f"powerless@{mended.address('s3', 'management')}:22"
-    machines["bbdd"]["ssh"] = f"deploy@{mended.address('bbdd', 'management')}:2222"
+    machines["s3"]["ssh"] = f"powerless@{repaired.address('s3', 'management')}:22"
+    machines["bbdd"]["ssh"] = f"deploy@{repaired.address('bbdd', 'management')}:2222"
     other = keys.with_suffix(".pub").read_text().split()[:2]
     lines = []
     for line in (places.STATE / "known_hosts").read_text().splitlines():
         address = line.split()[0]
-        if address == mended.address("nas1", "management"):
+        if address == repaired.address("nas1", "management"):
             continue
-        if address == mended.address("nas2", "management"):
+        if address == repaired.address("nas2", "management"):
             line = " ".join([address, *other])
         lines.append(line)
     known_hosts = tmp_path / "known_hosts"
     known_hosts.write_text("\n".join(lines) + "\n")
     entries["LOGIN"]["known_hosts"] = str(known_hosts)
-    mended.do(
+    repaired.do(
         "s3",
         "useradd -m -s /bin/bash powerless && install -d -o powerless -m 700 ~powerless/.ssh && "
         "install -o powerless -m 600 ~deploy/.ssh/authorized_keys ~powerless/.ssh/",
@@ -46,8 +46,8 @@ def spoiled(mended, keys, tmp_path):
     yield places.write(entries, tmp_path / "config.py")
     # Its sessions end on their own time, and userdel refuses a user who has one.
     runs = "pgrep -u powerless || echo nothing"
-    wait_for("powerless to be logged out", lambda: mended.do("s3", runs) == "nothing\n")
-    mended.do("s3", "userdel -r powerless 2>/dev/null")
+    wait_for("powerless to be logged out", lambda: repaired.do("s3", runs) == "nothing\n")
+    repaired.do("s3", "userdel -r powerless 2>/dev/null")
 
 
 SENTENCES = {
@@ -60,14 +60,14 @@ SENTENCES = {
 }
 
 
-def test_each_machine_that_keeps_us_out_is_one_sentence_and_nothing_is_changed(mended, spoiled):
+def test_each_machine_that_keeps_us_out_is_one_sentence_and_nothing_is_changed(repaired, spoiled):
     # Something that a deployment would change, on machines that do let us in.
-    mended.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
-    mended.do("fw", "iptables -I FORWARD -j ACCEPT")
+    repaired.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
+    repaired.do("fw", "iptables -I FORWARD -j ACCEPT")
     try:
-        before = _state(mended)
+        before = _state(repaired)
         for task in ("deploy", "plan"):
-            done = mended.fab(task, code=1, config=spoiled)
+            done = repaired.fab(task, code=1, config=spoiled)
             lines = [line for line in done.text.splitlines() if line.strip()]
             for name, words in SENTENCES.items():
                 own = [line for line in lines if line.startswith(f"{name}: ")]
@@ -75,36 +75,36 @@ def test_each_machine_that_keeps_us_out_is_one_sentence_and_nothing_is_changed(m
                 assert words in own[0], own
             assert lines[-1] == "Nothing was changed."
             assert len(lines) == len(SENTENCES) + 1, done.text
-        assert _state(mended) == before
+        assert _state(repaired) == before
     finally:
-        mended.fab("deploy")
+        repaired.fab("deploy")
 
 
 def _state(lab):
-    """Answer what a deployment would have mended, as it is."""
+    """Return what a deployment would have repaired, as it is."""
     return lab.do("lb", "cat /etc/haproxy/haproxy.cfg"), lab.do(
         "fw", "iptables-save | grep -v '^[#:]'"
     )
 
 
-def test_the_sentence_for_an_unknown_host_key_names_a_remedy_that_works(mended, tmp_path):
-    entries = mended.entries
+def test_the_sentence_for_an_unknown_host_key_names_a_remedy_that_works(repaired, tmp_path):
+    entries = repaired.entries
     known_hosts = tmp_path / "known_hosts"
     entries["LOGIN"]["known_hosts"] = str(known_hosts)
     config = places.write(entries, tmp_path / "config.py")
-    done = mended.fab("firewall.plan", code=1, config=config)
+    done = repaired.fab("firewall.plan", code=1, config=config)
     assert "is not known; compare it with the machine's own" in done.text
     command = done.text.split("then '")[1].split("'")[0]
     run("sh", "-c", command)
-    assert "0 changes" in mended.fab("firewall.plan", config=config).out
+    assert "0 changes" in repaired.fab("firewall.plan", config=config).out
 
 
-def test_the_persons_own_ssh_config_is_honoured(mended, tmp_path):
+def test_the_persons_own_ssh_config_is_honoured(repaired, tmp_path):
     ssh = tmp_path / ".ssh"
     ssh.mkdir(mode=0o700)
     shutil.copy(places.STATE / "id_ed25519", ssh / "for-the-lab")
     shutil.copy(places.STATE / "known_hosts", ssh / "known_hosts")
-    entries, aliases = mended.entries, ""
+    entries, aliases = repaired.entries, ""
     del entries["LOGIN"]
     for name, machine in entries["MACHINES"].items():
         if machine["tier"] != "control":
@@ -113,7 +113,7 @@ def test_the_persons_own_ssh_config_is_honoured(mended, tmp_path):
     everyone = "Host lab-*\n  User deploy\n  IdentityFile ~/.ssh/for-the-lab\n"
     (ssh / "config").write_text(aliases + everyone)
     config = places.write(entries, tmp_path / "config.py")
-    environment = mended.environment(config, HOME=str(tmp_path))
+    environment = repaired.environment(config, HOME=str(tmp_path))
     environment.pop("SSH_AUTH_SOCK", None)
     done = run(BIN / "fab", "plan", environment=environment)
     assert "0 changes: 9 machines" in done.out
@@ -124,20 +124,20 @@ def test_the_persons_own_ssh_config_is_honoured(mended, tmp_path):
 
 
 @pytest.fixture
-def through_s1(mended, tmp_path):
+def through_s1(repaired, tmp_path):
     """Give a function that plans s2 through the jump host s1; `known` are hosts to pin."""
-    entries = mended.entries
-    inner, jump = mended.address("s2", "lan4"), mended.address("s1", "management")
+    entries = repaired.entries
+    inner, jump = repaired.address("s2", "lan4"), repaired.address("s1", "management")
     entries["MACHINES"]["s2"]["ssh"] = f"deploy@{inner}:22"
     known_hosts = tmp_path / "known_hosts"
     entries["LOGIN"]["known_hosts"] = str(known_hosts)
     config = places.write(entries, tmp_path / "config.py")
     (tmp_path / ".ssh").mkdir(mode=0o700)
     (tmp_path / ".ssh" / "config").write_text(f"Host {inner}\n  ProxyJump deploy@{jump}:22\n")
-    environment = mended.environment(config, HOME=str(tmp_path))
+    environment = repaired.environment(config, HOME=str(tmp_path))
     environment.pop("SSH_AUTH_SOCK", None)
     pinned = (places.STATE / "known_hosts").read_text()
-    there = mended.address("s2", "management")
+    there = repaired.address("s2", "management")
 
     def plan(*, jump_is_known, code):
         text = pinned + pinned.replace(f"{there} ", f"{inner} ")
@@ -162,8 +162,8 @@ def test_an_unknown_jump_host_is_refused_as_any_other_and_named(through_s1):
     assert "Traceback" not in done.text
 
 
-def test_a_machine_that_its_jump_host_cannot_reach_is_a_sentence(mended, through_s1):
-    inside = ("lxc-attach", "-P", mended.scenario.lab.directory / "machines", "-n", "s2", "--")
+def test_a_machine_that_its_jump_host_cannot_reach_is_a_sentence(repaired, through_s1):
+    inside = ("lxc-attach", "-P", repaired.scenario.lab.directory / "machines", "-n", "s2", "--")
     as_root(*inside, "systemctl", "stop", "ssh")
     try:
         done, _, inner = through_s1(jump_is_known=True, code=1)

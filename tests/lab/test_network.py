@@ -23,12 +23,12 @@ LISTEN = "/proc/sys/net/ipv6/conf/lan1/accept_ra"
 
 
 def bridge(network):
-    """Answer the name of a network's bridge."""
+    """Return the name of a network's bridge."""
     return f"{places.PREFIX}{network}"
 
 
 def learnt(text):
-    """Answer the lines of `ip` that tell of the advertised router or its prefix."""
+    """Return the lines of `ip` that tell of the advertised router or its prefix."""
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return [line for line in lines if line.startswith("default") or PREFIX in line]
 

@@ -32,14 +32,14 @@ INSERT INTO deployer.done VALUES ('released');
 
 
 @pytest.fixture(scope="module")
-def config(mended, tmp_path_factory):
+def config(repaired, tmp_path_factory):
     """Deploy the sample in the place of the embedded application, which comes back behind it."""
     path = tmp_path_factory.mktemp("node") / "config.py"
-    other_applications.configuration(mended, NAME, other_applications.NODE_SAMPLE, path)
+    other_applications.configuration(repaired, NAME, other_applications.NODE_SAMPLE, path)
     # Debian's npm is 350 packages, on the one machine that builds.
-    mended.fab("deploy", limit=400, config=path)
+    repaired.fab("deploy", limit=400, config=path)
     yield path
-    mended.fab("deploy", limit=200)
+    repaired.fab("deploy", limit=200)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def browser(config):
 
 
 def from_each(browser, url):
-    """Answer server -> content, asked until each one has answered."""
+    """Return server -> content, asked until each one has answered."""
     found = {}
     for _ in range(30):
         answer = browser.get(url, timeout=5)

@@ -20,58 +20,58 @@ def await_healthy(lab):
 
 
 @pytest.fixture(scope="module")
-def file(mended):
+def file(repaired):
     """Write a file that must be there after every reboot, on the volume."""
     path = "/mnt/nas/.test-reboots"
-    mended.do("s2", f"echo kept > {path}")
+    repaired.do("s2", f"echo kept > {path}")
     yield path
-    mended.do("s2", f"rm {path}")
+    repaired.do("s2", f"rm {path}")
 
 
 @pytest.mark.parametrize("name", ["fw", "lb", "s1", "bbdd", "nas1"])
-def test_a_machine_of_each_tier_is_rebooted(mended, file, name):
-    before = mended.do(name, BOOT)
-    mended.do(name, "systemctl reboot", code=None)
-    wait_for(f"{name} to boot", lambda: mended.do(name, BOOT) != before, SECONDS)
-    await_healthy(mended)
-    assert mended.do("s1", f"cat {file}") == "kept\n"
-    assert mended.do(name, "systemctl --failed --no-legend --plain") == ""
+def test_a_machine_of_each_tier_is_rebooted(repaired, file, name):
+    before = repaired.do(name, BOOT)
+    repaired.do(name, "systemctl reboot", code=None)
+    wait_for(f"{name} to boot", lambda: repaired.do(name, BOOT) != before, SECONDS)
+    await_healthy(repaired)
+    assert repaired.do("s1", f"cat {file}") == "kept\n"
+    assert repaired.do(name, "systemctl --failed --no-legend --plain") == ""
 
 
-def test_the_firewall_was_loaded_before_the_network(mended):
+def test_the_firewall_was_loaded_before_the_network(repaired):
     properties = (
         ("fw.service", "ActiveEnterTimestampMonotonic"),
         ("systemd-networkd.service", "ExecMainStartTimestampMonotonic"),
     )
     loaded, network = (
-        int(mended.do("fw", f"systemctl show -P {when} {unit}")) for unit, when in properties
+        int(repaired.do("fw", f"systemctl show -P {when} {unit}")) for unit, when in properties
     )
     assert 0 < loaded < network
 
 
-def test_all_machines_are_rebooted_at_once(mended, file):
-    before = {name: mended.do(name, BOOT) for name in mended.names}
-    for name in mended.names:
-        mended.do(name, "systemctl reboot", code=None)
-    for name in mended.names:
-        wait_for(f"{name} to boot", lambda: mended.do(name, BOOT) != before[name], SECONDS)  # noqa: B023
-    await_healthy(mended)
-    assert mended.do("s1", f"cat {file}") == "kept\n"
+def test_all_machines_are_rebooted_at_once(repaired, file):
+    before = {name: repaired.do(name, BOOT) for name in repaired.names}
+    for name in repaired.names:
+        repaired.do(name, "systemctl reboot", code=None)
+    for name in repaired.names:
+        wait_for(f"{name} to boot", lambda: repaired.do(name, BOOT) != before[name], SECONDS)  # noqa: B023
+    await_healthy(repaired)
+    assert repaired.do("s1", f"cat {file}") == "kept\n"
 
 
-def test_a_power_cut_takes_all_machines_at_once(mended, file):
-    names = ",".join(mended.names)
-    mended.invoke("lab.stop", names, "--kill")
-    states = mended.invoke("lab.status").out
-    assert states.count("stopped") == len(mended.names)
-    mended.invoke("lab.start", names)
-    await_healthy(mended)
-    assert mended.do("s1", f"cat {file}") == "kept\n"
+def test_a_power_cut_takes_all_machines_at_once(repaired, file):
+    names = ",".join(repaired.names)
+    repaired.invoke("lab.stop", names, "--kill")
+    states = repaired.invoke("lab.status").out
+    assert states.count("stopped") == len(repaired.names)
+    repaired.invoke("lab.start", names)
+    await_healthy(repaired)
+    assert repaired.do("s1", f"cat {file}") == "kept\n"
 
 
-def test_machines_are_shut_down_in_order_and_started_again(mended, file):
-    done = mended.invoke("lab.stop", "s3,lb")
+def test_machines_are_shut_down_in_order_and_started_again(repaired, file):
+    done = repaired.invoke("lab.stop", "s3,lb")
     assert done.out.count("is stopped") == 2
-    assert mended.invoke("lab.status").out.count("stopped") == 2
-    mended.invoke("lab.start", "s3,lb")
-    await_healthy(mended)
+    assert repaired.invoke("lab.status").out.count("stopped") == 2
+    repaired.invoke("lab.start", "s3,lb")
+    await_healthy(repaired)

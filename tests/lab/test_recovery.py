@@ -12,10 +12,10 @@ WRITE = f"{INSIDE} 'echo x > /srv/crm/uploads/.lost && rm /srv/crm/uploads/.lost
 
 
 @pytest.fixture(autouse=True)
-def whole(mended):
+def whole(repaired):
     """End each test with an application that answers from every server."""
     yield
-    await_all_up(mended)
+    await_all_up(repaired)
 
 
 def await_all_up(lab):
@@ -33,119 +33,119 @@ def assert_nothing_on_the_local_disk(lab, name):
     )
 
 
-def test_a_lost_mount_stops_writing_instead_of_hiding_it_on_the_local_disk(mended):
-    # The volume's client is killed under the running application, with nobody who mends it.
-    mended.do("s3", f"systemctl stop mnt-nas-watch && pkill -KILL -f '{CLIENT}'")
-    assert "Transport endpoint is not connected" in mended.do("s3", f"{WRITE} 2>&1", code=None)
-    wait_for("lb to see that s3 is not healthy", lambda: "DOWN" in backends(mended)["s3"])
-    assert ("s3", "restart mnt-nas.mount") in mended.planned()
-    assert_nothing_on_the_local_disk(mended, "s3")
-    mended.fab("deploy")
-    wait_for("s3 to be back", lambda: backends(mended)["s3"] == "UP")
-    assert mended.do("s3", "mountpoint -q /mnt/nas && ls /mnt/nas") == "crm\n"
-    assert mended.do("s3", "systemctl is-active mnt-nas-watch") == "active\n"
+def test_a_lost_mount_stops_writing_instead_of_hiding_it_on_the_local_disk(repaired):
+    # The volume's client is killed under the running application, with nobody who repairs it.
+    repaired.do("s3", f"systemctl stop mnt-nas-watch && pkill -KILL -f '{CLIENT}'")
+    assert "Transport endpoint is not connected" in repaired.do("s3", f"{WRITE} 2>&1", code=None)
+    wait_for("lb to see that s3 is not healthy", lambda: "DOWN" in backends(repaired)["s3"])
+    assert ("s3", "restart mnt-nas.mount") in repaired.planned()
+    assert_nothing_on_the_local_disk(repaired, "s3")
+    repaired.fab("deploy")
+    wait_for("s3 to be back", lambda: backends(repaired)["s3"] == "UP")
+    assert repaired.do("s3", "mountpoint -q /mnt/nas && ls /mnt/nas") == "crm\n"
+    assert repaired.do("s3", "systemctl is-active mnt-nas-watch") == "active\n"
 
 
 @pytest.mark.parametrize("signal", ["KILL", "TERM"])
-def test_a_lost_mount_comes_back_by_itself(mended, signal):
+def test_a_lost_mount_comes_back_by_itself(repaired, signal):
     for _ in range(2):
-        before = mended.do("s3", MAIN_PID)
-        mended.do("s3", f"pkill -{signal} -f '{CLIENT}'")
+        before = repaired.do("s3", MAIN_PID)
+        repaired.do("s3", f"pkill -{signal} -f '{CLIENT}'")
         # The application holds on to the lost one: it is restarted behind the mount.
-        wait_for("crm to be restarted", lambda: mended.do("s3", MAIN_PID) != before)  # noqa: B023
-        wait_for("s3 to write", lambda: mended.do("s3", WRITE) == "written\n")
-        assert_nothing_on_the_local_disk(mended, "s3")
-    await_all_up(mended)
-    assert mended.do("s3", "systemctl --failed --no-legend") == ""
-    mended.assert_nothing_to_do()
+        wait_for("crm to be restarted", lambda: repaired.do("s3", MAIN_PID) != before)  # noqa: B023
+        wait_for("s3 to write", lambda: repaired.do("s3", WRITE) == "written\n")
+        assert_nothing_on_the_local_disk(repaired, "s3")
+    await_all_up(repaired)
+    assert repaired.do("s3", "systemctl --failed --no-legend") == ""
+    repaired.assert_nothing_to_do()
 
 
-def test_a_mount_that_is_stopped_on_purpose_stays_so(mended):
-    mended.do("s3", "systemctl stop crm mnt-nas.mount")
+def test_a_mount_that_is_stopped_on_purpose_stays_so(repaired):
+    repaired.do("s3", "systemctl stop crm mnt-nas.mount")
     try:
-        assert mended.do("s3", "systemctl is-active mnt-nas-watch", code=3) == "inactive\n"
-        assert mended.do("s3", "mountpoint -q /mnt/nas || echo no") == "no\n"
+        assert repaired.do("s3", "systemctl is-active mnt-nas-watch", code=3) == "inactive\n"
+        assert repaired.do("s3", "mountpoint -q /mnt/nas || echo no") == "no\n"
     finally:
-        mended.do("s3", "systemctl start crm")
-    assert mended.do("s3", "systemctl is-active mnt-nas-watch") == "active\n"
+        repaired.do("s3", "systemctl start crm")
+    assert repaired.do("s3", "systemctl is-active mnt-nas-watch") == "active\n"
 
 
 BRICK = "cat /run/gluster/vols/nas/*.pid"
 BRICK_RUNS = f'kill -0 "$({BRICK})"'
 
 
-def test_bricks_that_die_are_started_again_on_several_servers_at_once(mended):
+def test_bricks_that_die_are_started_again_on_several_servers_at_once(repaired):
     names = ("nas2", "nas3")
-    before = {name: mended.do(name, BRICK) for name in names}
+    before = {name: repaired.do(name, BRICK) for name in names}
     for name in names:
-        mended.do(name, "pkill -KILL -x glusterfsd")
+        repaired.do(name, "pkill -KILL -x glusterfsd")
     for name in names:
         again = f"{BRICK} && {BRICK_RUNS}"
-        wait_for(f"the brick of {name}", lambda: mended.do(name, again) != before[name])  # noqa: B023
-        assert mended.do(name, "systemctl --failed --no-legend") == ""
-    mended.await_healed()
-    await_all_up(mended)
-    mended.assert_nothing_to_do()
+        wait_for(f"the brick of {name}", lambda: repaired.do(name, again) != before[name])  # noqa: B023
+        assert repaired.do(name, "systemctl --failed --no-legend") == ""
+    repaired.await_healed()
+    await_all_up(repaired)
+    repaired.assert_nothing_to_do()
 
 
-def test_a_volume_that_most_storage_servers_miss_has_deploy_restart_no_app_server(mended):
-    pids = [mended.do(name, MAIN_PID) for name in mended.apps]
+def test_a_volume_that_most_storage_servers_miss_has_deploy_restart_no_app_server(repaired):
+    pids = [repaired.do(name, MAIN_PID) for name in repaired.apps]
     for name in ("nas2", "nas3"):
-        mended.do(name, "systemctl stop glusterd")
+        repaired.do(name, "systemctl stop glusterd")
     try:
-        wait_for("health to miss the volume", lambda: mended.get("health").status_code == 503)
-        planned = mended.planned()
+        wait_for("health to miss the volume", lambda: repaired.get("health").status_code == 503)
+        planned = repaired.planned()
         assert {("nas2", "start glusterd.service"), ("nas3", "start glusterd.service")} < {*planned}
         assert not [action for _, action in planned if action.startswith("restart")], planned
-        mended.fab("deploy", limit=180)
+        repaired.fab("deploy", limit=180)
     finally:
         for name in ("nas2", "nas3"):
-            mended.do(name, "systemctl start glusterd")
-    mended.await_healed()
-    assert [mended.do(name, MAIN_PID) for name in mended.apps] == pids
+            repaired.do(name, "systemctl start glusterd")
+    repaired.await_healed()
+    assert [repaired.do(name, MAIN_PID) for name in repaired.apps] == pids
 
 
-def test_glusterd_that_dies_is_started_again_with_its_brick(mended):
-    before = mended.do("nas2", BRICK)
-    mended.do("nas2", "pkill -KILL -x glusterd")
+def test_glusterd_that_dies_is_started_again_with_its_brick(repaired):
+    before = repaired.do("nas2", BRICK)
+    repaired.do("nas2", "pkill -KILL -x glusterd")
     again = f"systemctl is-active glusterd glusterd-watch && {BRICK_RUNS} && {BRICK}"
-    wait_for("glusterd and its brick", lambda: before not in mended.do("nas2", again))
-    mended.await_healed()
+    wait_for("glusterd and its brick", lambda: before not in repaired.do("nas2", again))
+    repaired.await_healed()
 
 
-def test_a_storage_server_in_maintenance_is_left_alone(mended):
-    mended.do("nas3", "systemctl stop glusterd")
+def test_a_storage_server_in_maintenance_is_left_alone(repaired):
+    repaired.do("nas3", "systemctl stop glusterd")
     try:
         units = "systemctl is-active glusterd glusterd-watch"
-        assert mended.do("nas3", units, code=3) == "inactive\ninactive\n"
+        assert repaired.do("nas3", units, code=3) == "inactive\ninactive\n"
     finally:
-        mended.do("nas3", "systemctl start glusterd")
-    mended.await_healed()
+        repaired.do("nas3", "systemctl start glusterd")
+    repaired.await_healed()
     # Of a volume that is stopped, no brick is missing.
-    pid = mended.do("nas3", "systemctl show -P MainPID glusterd")
-    mended.do("nas1", "gluster --mode=script volume stop nas")
+    pid = repaired.do("nas3", "systemctl show -P MainPID glusterd")
+    repaired.do("nas1", "gluster --mode=script volume stop nas")
     try:
         watch = "pgrep -f -P $(systemctl show -P MainPID glusterd-watch) '^sleep 1$'"
-        wait_for("the watch to have looked", lambda: mended.do("nas3", watch))
-        assert mended.do("nas3", "systemctl show -P MainPID glusterd") == pid
-        assert mended.do("nas3", "pgrep -x glusterfsd", code=1) == ""
+        wait_for("the watch to have looked", lambda: repaired.do("nas3", watch))
+        assert repaired.do("nas3", "systemctl show -P MainPID glusterd") == pid
+        assert repaired.do("nas3", "pgrep -x glusterfsd", code=1) == ""
     finally:
-        mended.do("nas1", "gluster --mode=script volume start nas")
-    mended.await_healed()
+        repaired.do("nas1", "gluster --mode=script volume start nas")
+    repaired.await_healed()
 
 
-def test_a_storage_server_that_falls_silent_costs_no_request(mended):
-    with traffic(mended.scenario, writers=2) as running:
-        mended.do("nas1", "ip link set lan4 down")
+def test_a_storage_server_that_falls_silent_costs_no_request(repaired):
+    with traffic(repaired.scenario, writers=2) as running:
+        repaired.do("nas1", "ip link set lan4 down")
         try:
             # All access freezes until GlusterFS goes on without it.
             touch = "touch /mnt/nas/.test-silent && rm /mnt/nas/.test-silent"
-            for name in mended.apps:
-                mended.do(name, touch, limit=30)
-            mended.await_answer()
+            for name in repaired.apps:
+                repaired.do(name, touch, limit=30)
+            repaired.await_answer()
         finally:
-            mended.do("nas1", "ip link set lan4 up")
-        mended.await_healed()
+            repaired.do("nas1", "ip link set lan4 up")
+        repaired.await_healed()
     report = running.report
     print(f"a silent storage server: {report}")
     assert report.written > 0

@@ -22,19 +22,19 @@ from tests.lab.traffic import traffic
 
 
 @pytest.fixture
-def served(mended):
+def served(repaired):
     """Begin with all servers up; behind each test, HAProxy's file and process say the same."""
-    wait_for("all servers up", lambda: {*statuses(mended).values()} == {"UP"})
-    yield mended
-    assert_file_and_process_agree(mended)
+    wait_for("all servers up", lambda: {*statuses(repaired).values()} == {"UP"})
+    yield repaired
+    assert_file_and_process_agree(repaired)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def three_servers_left(mended):
+def three_servers_left(repaired):
     """Begin and end with the servers of config.py, whatever a failed test has left."""
-    restore(mended)
+    restore(repaired)
     yield
-    restore(mended)
+    restore(repaired)
 
 
 def releases(lab) -> dict[str, str]:

@@ -44,13 +44,13 @@ def kill_at(lab, step: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def three_servers(mended):
+def three_servers(repaired):
     """Begin each test with the servers of config.py, whatever the one before has left."""
-    restore(mended)
+    restore(repaired)
 
 
 def seen(lab) -> str:
-    """Answer what a refused command must leave alone."""
+    """Return what a refused command must leave alone."""
     inventory = inventory_file(places.NAME)
     return (
         lab.do("lb", "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -P MainPID haproxy")
@@ -60,26 +60,26 @@ def seen(lab) -> str:
     )
 
 
-def test_killed_at_each_step_the_next_run_goes_on(mended):
+def test_killed_at_each_step_the_next_run_goes_on(repaired):
     with unnoticed("add-server, killed at each step"):
         # What a killed run was to do next is still to be done by the one after it.
         for step in STEPS:
-            kill_at(mended, step)
+            kill_at(repaired, step)
     assert apps() == ["s1", "s2", "s3"]
-    mended.invoke("add-server", "--name", "s4")
-    assert apps() == ["s1", "s2", "s3", "s4"] and statuses(mended)["s4"] == "UP"
-    assert_file_and_process_agree(mended)
-    mended.invoke("remove-server", "--name", "s4")
-    assert traces(mended, "s4") == []
+    repaired.invoke("add-server", "--name", "s4")
+    assert apps() == ["s1", "s2", "s3", "s4"] and statuses(repaired)["s4"] == "UP"
+    assert_file_and_process_agree(repaired)
+    repaired.invoke("remove-server", "--name", "s4")
+    assert traces(repaired, "s4") == []
 
 
 @pytest.mark.parametrize("step", [STEPS[1], STEPS[5], STEPS[10], STEPS[13]])
-def test_what_was_added_by_half_can_be_removed(mended, step):
-    kill_at(mended, step)
-    assert traces(mended, "s4") and apps() == ["s1", "s2", "s3"]
-    mended.invoke("remove-server", "--name", "s4")
-    assert traces(mended, "s4") == []
-    assert_file_and_process_agree(mended)
+def test_what_was_added_by_half_can_be_removed(repaired, step):
+    kill_at(repaired, step)
+    assert traces(repaired, "s4") and apps() == ["s1", "s2", "s3"]
+    repaired.invoke("remove-server", "--name", "s4")
+    assert traces(repaired, "s4") == []
+    assert_file_and_process_agree(repaired)
 
 
 REFUSED = {
@@ -102,93 +102,93 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("command", REFUSED)
-def test_a_refusal_is_a_sentence_and_changes_nothing(mended, command):
+def test_a_refusal_is_a_sentence_and_changes_nothing(repaired, command):
     names = {
-        "lb": mended.address("lb", "lan3"),
-        "nobody": str(mended.scenario.networks["management"].broadcast_address - 4),
+        "lb": repaired.address("lb", "lan3"),
+        "nobody": str(repaired.scenario.networks["management"].broadcast_address - 4),
     }
-    before = seen(mended)
-    done = mended.invoke(*command.format(**names).split(), code=1)
+    before = seen(repaired)
+    done = repaired.invoke(*command.format(**names).split(), code=1)
     assert REFUSED[command].format(**names) in done.err, done.text
     assert "Traceback" not in done.text
-    assert seen(mended) == before
+    assert seen(repaired) == before
 
 
-def test_the_only_healthy_server_stays(mended):
+def test_the_only_healthy_server_stays(repaired):
     try:
         for name in ("s2", "s3"):
-            mended.do(name, "systemctl stop crm")
+            repaired.do(name, "systemctl stop crm")
         others = ("s2", "s3")
-        wait_for("two to be down", lambda: {statuses(mended)[n] for n in others} == {"DOWN"})
-        before = seen(mended)
+        wait_for("two to be down", lambda: {statuses(repaired)[n] for n in others} == {"DOWN"})
+        before = seen(repaired)
         for words in (["remove-server", "--name", "s1"], ["maintenance", "--server", "s1", "on"]):
-            done = mended.invoke(*words, code=1)
+            done = repaired.invoke(*words, code=1)
             assert "No app server but s1 is healthy" in done.err and "--force" in done.err
-        assert seen(mended) == before
+        assert seen(repaired) == before
     finally:
         for name in ("s2", "s3"):
-            mended.do(name, "systemctl start crm")
-    wait_for("all servers up", lambda: {*statuses(mended).values()} == {"UP"})
+            repaired.do(name, "systemctl start crm")
+    wait_for("all servers up", lambda: {*statuses(repaired).values()} == {"UP"})
 
 
-def test_a_release_that_fails_stops_at_the_canary(mended):
+def test_a_release_that_fails_stops_at_the_canary(repaired):
     wsgi = places.APPLICATION / "wsgi.py"
     good = wsgi.read_text()
     current = "readlink /srv/crm/current; systemctl show -P MainPID crm"
-    before = {name: mended.do(name, current) for name in mended.apps}
+    before = {name: repaired.do(name, current) for name in repaired.apps}
     wsgi.write_text(f"raise RuntimeError('broken on purpose')\n{good}")
     try:
         with unnoticed("a canary that fails"):
-            done = mended.fab("deploy", code=1)
+            done = repaired.fab("deploy", code=1)
     finally:
         wsgi.write_text(good)
     assert "RuntimeError: broken on purpose" in done.err, done.text
     assert "s1 was put back on release" in done.err
-    after = {name: mended.do(name, current) for name in mended.apps}
+    after = {name: repaired.do(name, current) for name in repaired.apps}
     assert after["s2"] == before["s2"] and after["s3"] == before["s3"]
     assert after["s1"].split()[0] == before["s1"].split()[0]
-    assert statuses(mended)["s1"] == "UP"
-    # It was told to go on with the old release, so there is nothing to mend.
-    assert mended.planned() == []
+    assert statuses(repaired)["s1"] == "UP"
+    # It was told to go on with the old release, so there is nothing to repair.
+    assert repaired.planned() == []
 
 
-def test_a_second_operation_is_refused_and_a_killed_one_holds_nobody_up(mended):
-    with stopped(mended, "fab", "app.restart", at="s1 restart crm.service") as first:
-        done = mended.fab("deploy", code=1)
+def test_a_second_operation_is_refused_and_a_killed_one_holds_nobody_up(repaired):
+    with stopped(repaired, "fab", "app.restart", at="s1 restart crm.service") as first:
+        done = repaired.fab("deploy", code=1)
         holder = re.search(
             r"is being changed \((\S+@\S+: app\.restart), since (\S+ \S+)\)", done.err
         )
         assert holder and "Nothing was changed" in done.err, done.text
         first.cut()
-        await_unlocked(mended)
+        await_unlocked(repaired)
         # It was drained when its deployer died: deploy gives it clients again.
-        done = mended.fab("deploy")
-    assert {*statuses(mended).values()} == {"UP"}, done.text
-    assert_file_and_process_agree(mended)
+        done = repaired.fab("deploy")
+    assert {*statuses(repaired).values()} == {"UP"}, done.text
+    assert_file_and_process_agree(repaired)
 
 
-def test_the_second_can_wait_for_the_first(mended):
+def test_the_second_can_wait_for_the_first(repaired):
     words = ("fab", "app.restart", "--batch", "2")
-    with stopped(mended, *words, at="s1 drain s1") as first, ThreadPoolExecutor(1) as pool:
-        second = pool.submit(mended.fab, "deploy", "--wait", limit=180)
+    with stopped(repaired, *words, at="s1 drain s1") as first, ThreadPoolExecutor(1) as pool:
+        second = pool.submit(repaired.fab, "deploy", "--wait", limit=180)
         waits = "pgrep -xfc 'flock 9' || :"
-        wait_for("the second to wait", lambda: mended.do("lb", waits) == "1\n", 60)
+        wait_for("the second to wait", lambda: repaired.do("lb", waits) == "1\n", 60)
         assert first.go_on() == 0, first.text
         done = second.result()
     assert "waiting" in done.out and "0 changes" in done.out
 
 
-def test_old_releases_go_but_never_the_one_that_runs(mended):
-    runs = mended.do("s1", "basename $(readlink /srv/crm/current)").strip()
+def test_old_releases_go_but_never_the_one_that_runs(repaired):
+    runs = repaired.do("s1", "basename $(readlink /srv/crm/current)").strip()
     fakes = [f"release{number}" for number in range(1, 8)]
     script = "cd /srv/crm\n" + "\n".join(
         f"mkdir releases/{name}; echo 2001-01-0{number}T00:00:00Z {name} >>history"
         for number, name in enumerate(fakes, 1)
     )
-    mended.do("s1", script)
-    mended.fab("deploy")
-    left = mended.do("s1", "ls /srv/crm/releases").split()
+    repaired.do("s1", script)
+    repaired.fab("deploy")
+    left = repaired.do("s1", "ls /srv/crm/releases").split()
     assert runs in left and len(left) == 5, left
     assert sorted(set(left) - {runs}) == fakes[-4:]
-    mended.do("s1", "cd /srv/crm && sed -i /release/d history && rm -r releases/release*")
+    repaired.do("s1", "cd /srv/crm && sed -i /release/d history && rm -r releases/release*")
     assert (places.APPLICATION / "wsgi.py").is_file()

@@ -36,7 +36,7 @@ def secrets(lab):
 
 
 def shown(secrets, text):
-    """Answer the names of the secrets that a text holds: a failure shows no value either."""
+    """Return the names of the secrets that a text holds: a failure shows no value either."""
     return [name for name, value in secrets.items() if value in text]
 
 
@@ -84,14 +84,14 @@ def test_status_and_verify_show_no_secret(lab, secrets):
 
 
 def found_on(lab, name, secrets, search):
-    """Answer what a search finds on a machine, which gets the secrets on its standard input."""
+    """Return what a search finds on a machine, which gets the secrets on its standard input."""
     script = f"umask 077; cat > /run/wanted; {search} || :; rm /run/wanted"
     ssh = ("ssh", "-F", lab.ssh_config, name, f"sudo -n sh -c {json.dumps(script)}")
     return run(*ssh, stdin="\n".join(secrets.values()) + "\n", limit=120).out.split("\n")[:-1]
 
 
 def on_every_machine(lab, secrets, search):
-    """Answer what a search finds, machine by machine, where it finds anything."""
+    """Return what a search finds, machine by machine, where it finds anything."""
     with ThreadPoolExecutor(4) as pool:
         found = pool.map(lambda name: found_on(lab, name, secrets, search), lab.names)
         return {name: lines for name, lines in zip(lab.names, found, strict=True) if lines}

@@ -14,7 +14,7 @@ from tests.lab.lab import BIN
 BRICKS = ("nas1", "nas2", "nas3")
 
 FAULTS = {
-    # Words of the checks that must be false, where, how it is broken, how it is mended by hand.
+    # Words of the checks that must be false, where, how it is broken, how it is repaired by hand.
     "a stopped server": (("s2",), "s2", "systemctl stop crm", "systemctl start crm"),
     "another open port": (
         ("open", ":22"),
@@ -79,13 +79,13 @@ ALONE = {
 
 
 def checks(lab, code):
-    """Answer the checks of `verify --json`, which must end with that exit code."""
+    """Return the checks of `verify --json`, which must end with that exit code."""
     answer = json.loads(lab.invoke("verify", "--json", limit=150, code=code).out)
     return answer["ok"], answer["checks"]
 
 
 def traces(lab):
-    """Answer how many rows the application has, and which files are on the volume."""
+    """Return how many rows the application has, and which files are on the volume."""
     tables = ("customers", "visits", "users", "login_failures")
     rows = ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)
     # The health check tries every second whether it can write.
@@ -174,20 +174,20 @@ def test_what_a_killed_verify_left_is_removed_by_the_next(lab):
         ("systemctl stop mnt-nas.mount", "systemctl restart mnt-nas.mount crm"),
     ],
 )
-def test_a_server_without_the_volume_is_found_and_nothing_is_left(mended, fault, remedy):
-    before = traces_on_bricks(mended)
+def test_a_server_without_the_volume_is_found_and_nothing_is_left(repaired, fault, remedy):
+    before = traces_on_bricks(repaired)
     try:
-        mended.do("s1", fault)
+        repaired.do("s1", fault)
         assert not any(
-            check["ok"] for check in checks(mended, 1)[1] if "is the same on all" in check["name"]
+            check["ok"] for check in checks(repaired, 1)[1] if "is the same on all" in check["name"]
         )
     finally:
-        mended.do("s1", remedy)
-    assert traces_on_bricks(mended) == before
+        repaired.do("s1", remedy)
+    assert traces_on_bricks(repaired) == before
 
 
 def traces_on_bricks(lab):
-    """Answer the files of the checks on each brick, and their customers."""
+    """Return the files of the checks on each brick, and their customers."""
     left = {name: lab.do(name, "ls -d /nas/brick/.verify-* 2>/dev/null || :") for name in BRICKS}
     return left, lab.sql("SELECT name FROM customers WHERE for_checks", "crm")
 
@@ -210,17 +210,17 @@ def test_ctrl_c_leaves_nothing(lab):
     assert traces(lab) == before
 
 
-def test_a_machine_that_is_gone_is_one_sentence(mended):
+def test_a_machine_that_is_gone_is_one_sentence(repaired):
     try:
-        mended.invoke("lab.stop", "s3")
-        done = mended.invoke("verify", limit=200, code=1)
+        repaired.invoke("lab.stop", "s3")
+        done = repaired.invoke("verify", limit=200, code=1)
     finally:
-        mended.invoke("lab.start", "s3", limit=120)
+        repaired.invoke("lab.start", "s3", limit=120)
     assert "s3: no answer from" in done.out and "Traceback" not in done.text
 
 
 def broken(lab, faults):
-    """Break all of it at once, verify, mend; return the checks that were false."""
+    """Break all of it at once, verify, repair; return the checks that were false."""
     try:
         for _, where, fault, _ in faults.values():
             lab.do(where, fault)
@@ -233,19 +233,19 @@ def broken(lab, faults):
 
 
 @pytest.fixture(scope="module")
-def found(mended):
-    lines = broken(mended, FAULTS)
-    mended.await_healed()
+def found(repaired):
+    lines = broken(repaired, FAULTS)
+    repaired.await_healed()
     return lines
 
 
 @pytest.fixture(scope="module")
-def found_alone(mended, found):
+def found_alone(repaired, found):
     assert found
-    lines = broken(mended, ALONE)
+    lines = broken(repaired, ALONE)
     # Nothing else is called false.
     assert len(lines) == 3, lines
-    mended.await_healed()
+    repaired.await_healed()
     return lines
 
 
@@ -261,8 +261,8 @@ def test_a_fault_that_little_shows_of_is_named(found_alone, fault):
     assert [line for line in found_alone if all(word in line for word in words)], found_alone
 
 
-def test_after_the_repair_it_is_green_again(mended, found_alone):
+def test_after_the_repair_it_is_green_again(repaired, found_alone):
     assert found_alone
-    done = mended.invoke("verify", limit=150)
+    done = repaired.invoke("verify", limit=150)
     assert "checks are true" in done.out
     assert "FALSE" not in done.out

@@ -31,7 +31,7 @@ class Report:
     errors_after: list = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
-        """Answer how many milliseconds that share of the requests took at most."""
+        """Return how many milliseconds that share of the requests took at most."""
         times = sorted(seconds for _, _, seconds, _ in self.seen)
         return 1000 * times[min(len(times) - 1, int(share * len(times)))] if times else 0.0
 

@@ -65,11 +65,11 @@ class Page:
         self._ask("POST", f"element/{self._find(selector)}/click", {})
 
     def text(self, selector: str = "body") -> str:
-        """Answer the text that is seen."""
+        """Return the text that is seen."""
         return self._ask("GET", f"element/{self._find(selector)}/text")
 
     def run(self, script: str) -> object:
-        """Answer what a JavaScript function's body returns."""
+        """Return what a JavaScript function's body returns."""
         return self._ask("POST", "execute/sync", {"script": script, "args": []})
 
     def await_text(self, words: str, seconds: float = 30) -> None:

@@ -8,7 +8,7 @@ const path = require("path");
 const { Pool } = require("pg");
 
 const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 2 });
-// The pool connects anew for the next query.
+// The pool connects again for the next query.
 pool.on("error", (error) => console.error(error.message));
 
 const commands = {

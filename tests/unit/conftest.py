@@ -78,7 +78,7 @@ class Machine:
         payload.mkdir()
 
     def facts(self, resource: object) -> str:
-        """Answer what the resource's probe prints."""
+        """Return what the resource's probe prints."""
         return self.facts_of([resource])[0]
 
     def facts_of(self, resources: list) -> list[str]:
@@ -91,7 +91,7 @@ class Machine:
         return kind(*arguments, owner=self.user, group=self.group, **options)
 
     def plan(self, resource: object) -> Change | None:
-        """Answer what the resource would change here."""
+        """Return what the resource would change here."""
         return resource.plan(self.facts(resource), set())
 
     def apply(self, change: Change) -> subprocess.CompletedProcess:

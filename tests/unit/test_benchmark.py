@@ -11,7 +11,7 @@ from fabfile.operations.benchmark import Figure, _seconds, _table, report
 
 def test_images_are_not_removed_unless_the_machines_may_be():
     with pytest.raises(Exit, match="--images removes the machines, too"):
-        report(anew=False, images=True, as_json=False)
+        report(from_scratch=False, images=True, as_json=False)
 
 
 def test_a_command_that_fails_is_told_with_its_last_lines():

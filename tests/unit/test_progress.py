@@ -28,7 +28,7 @@ def output(monkeypatch):
 
 
 def said(file):
-    """Answer the lines, with # for each number of seconds: a busy computer takes its time."""
+    """Return the lines, with # for each number of seconds: a busy computer takes its time."""
     return re.sub(r"[0-9.]+ s\b", "# s", file.getvalue()).splitlines()
 
 

@@ -129,7 +129,7 @@ def test_what_is_no_source(tmp_path, clone, of):
         ("it.tar", "", "is no directory, git bundle or tarball that can be read"),
         ("plain", "main", "is no git repository: remove 'ref' to take it as it is"),
         (clone, "nowhere", "has no commit, tag or branch nowhere"),
-        (f"file://{clone}", "nowhere", "has no commit, tag or branch nowhere: mend 'ref'"),
+        (f"file://{clone}", "nowhere", "has no commit, tag or branch nowhere: correct 'ref'"),
         ("file:///nowhere.git", "main", "give a local clone, a git bundle or a tarball"),
     ):
         with pytest.raises(SourceError, match=sentence):

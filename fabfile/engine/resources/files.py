@@ -87,7 +87,7 @@ class File:
         )
 
     def content_of(self, facts: str) -> str:
-        """Answer the content that facts tell of, "" when they tell none: see `probe`."""
+        """Return the content that facts tell of, "" when they tell none: see `probe`."""
         encoded = (*facts.splitlines(), "", "", "")[2]
         return base64.b64decode(encoded).decode(errors="replace")
 
@@ -136,7 +136,7 @@ class Directory:
         return alone if self.within else _look(self.path)
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
-        """Create the directory or mend its rights."""
+        """Create the directory or repair its rights."""
         if facts.strip() == f"directory|{self.mode:o} {self.owner} {self.group}":
             return None
         path = shlex.quote(self.path)

@@ -14,12 +14,12 @@ DIRECTORY = "/var/lib/crm-deployer/pending"
 
 
 def mark(name: str) -> str:
-    """Answer the path of the mark for a change of that name."""
+    """Return the path of the mark for a change of that name."""
     return f"{DIRECTORY}/{re.sub(r'[^A-Za-z0-9_.@-]+', '-', name)}"
 
 
 def print_pending(name: str) -> str:
-    """Answer shell that prints `pending` when the mark is there."""
+    """Return shell that prints `pending` when the mark is there."""
     return f"[ ! -e {shlex.quote(mark(name))} ] || echo pending"
 
 

@@ -53,4 +53,4 @@ class User:
             f"usermod --uid {self.uid} --gid {self.uid} --home {home} "
             f"--shell /usr/sbin/nologin {name}"
         )
-        return Change(self.key, f"mend the user {self.name}", script)
+        return Change(self.key, f"repair the user {self.name}", script)

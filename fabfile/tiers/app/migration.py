@@ -54,7 +54,7 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def _once(scenario: Scenario, what: str, command: str, variables: Mapping[str, str]) -> str:
-    """Answer shell that does and notes a step, unless someone did while it waited for the lock."""
+    """Return shell that does and notes a step, unless someone did while it waited for the lock."""
     return (
         f"{_lock(scenario)}if ! {{ {_recorded(scenario, what)}\n}}; then\n"
         f"{_in_release(scenario, command, variables)}{_record(scenario, what)}fi\n"
@@ -62,7 +62,7 @@ def _once(scenario: Scenario, what: str, command: str, variables: Mapping[str, s
 
 
 def _lock(scenario: Scenario) -> str:
-    """Answer shell that waits for the lock, which is held until the shell ends, however it does.
+    """Return shell that waits for the lock, which is held until the shell ends, however it does.
 
     psql has it for as long as its input is open.
     """
@@ -77,7 +77,7 @@ IFS= read -r answer <&8 && [ "$answer" = held ] || {{ echo "no lock: $answer"; e
 
 
 def _in_release(scenario: Scenario, command: str, more: Mapping[str, str]) -> str:
-    """Answer shell that runs a command of the application in the release, as its user."""
+    """Return shell that runs a command of the application in the release, as its user."""
     application = scenario.application
     # Not of the environment's file, which is the running release's until this one serves. An export
     # is the shell's own, so no password is in a process list.
@@ -104,7 +104,7 @@ def _psql(scenario: Scenario, statement: str) -> str:
 
 
 def _record(scenario: Scenario, what: str) -> str:
-    """Answer shell that notes in the database what was done."""
+    """Return shell that notes in the database what was done."""
     return _psql(
         scenario,
         "CREATE SCHEMA IF NOT EXISTS deployer;\n"

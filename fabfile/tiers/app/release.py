@@ -26,7 +26,7 @@ _fetching = Lock()
 
 
 def identifier(scenario: Scenario) -> str:
-    """Answer the name of the release: the first digits of its content's SHA-256, unless pinned.
+    """Return the name of the release: the first digits of its content's SHA-256, unless pinned.
 
     Raises Exit with a sentence when the source cannot be read.
     """
@@ -34,17 +34,17 @@ def identifier(scenario: Scenario) -> str:
 
 
 def archive(scenario: Scenario) -> bytes:
-    """Answer the release as .tar.gz; the same source gives the same bytes."""
+    """Return the release as .tar.gz; the same source gives the same bytes."""
     return _release(scenario)[1]
 
 
 def home(application: Application) -> str:
-    """Answer the directory of an application on a server: its releases, and `current`."""
+    """Return the directory of an application on a server: its releases, and `current`."""
     return f"/srv/{application.name}"
 
 
 def fetch(builder: Machine, directory: str) -> bytes:
-    """Answer a built release as .tar.gz from the machine that built it; asked for once only.
+    """Return a built release as .tar.gz from the machine that built it; asked for once only.
 
     Raises MachineError when the machine does not have it.
     """
@@ -107,7 +107,7 @@ def _packed(application: Application, cache: Path) -> tuple[str, bytes]:
 
 
 def _entries(application: Application, cache: Path) -> dict[str, Entry]:
-    """Answer all that a release holds before it is built."""
+    """Return all that a release holds before it is built."""
     links = {name: TEMPORARY for name in application.temporary}
     if application.uploads:
         links[application.uploads] = f"{home(application)}/uploads"

@@ -24,7 +24,7 @@ class BatchError(Exception):
 
 
 def batch_size(text: str, servers: int) -> int:
-    """Answer how many servers change at once: "2", or "50%" of them, one at least."""
+    """Return how many servers change at once: "2", or "50%" of them, one at least."""
     match = re.fullmatch(r"(\d+)(%?)", text)
     number = int(match[1]) if match else 0
     if not number or (match[2] and number > 100):
@@ -43,7 +43,7 @@ class Rolling:
         self._served: dict[str, tuple[str, str]] = {}  # server -> (application, release)
 
     def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
-        """Answer the canary alone, then those that serve nobody yet, then the rest by `size`.
+        """Return the canary alone, then those that serve nobody yet, then the rest by `size`.
 
         Servers that run another application follow the canary all at once: the users shall not
         meet now the one and now the other.

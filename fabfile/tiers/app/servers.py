@@ -15,13 +15,13 @@ PREVIOUS = f"{STATE}/previous"
 
 
 def running_release(scenario: Scenario) -> str:
-    """Answer shell that prints the release that `current` is."""
+    """Return shell that prints the release that `current` is."""
     unit = f"{scenario.application.name}.service"
     return f"systemctl -q is-active {unit} && basename $(readlink {app.home(scenario)}/current)"
 
 
 def holdings(scenario: Scenario) -> str:
-    """Answer shell that prints the releases of a server: `current`, `keeps` and `served` lines."""
+    """Return shell that prints the releases of a server: `current`, `keeps` and `served` lines."""
     return (
         f"cd {app.home(scenario)} || exit 0\n"
         'echo "current $(basename "$(readlink current)")"\n'
@@ -31,14 +31,14 @@ def holdings(scenario: Scenario) -> str:
 
 
 def journal(scenario: Scenario, lines: int, follow: bool) -> str:
-    """Answer shell that prints the application's last lines, and goes on while input is open."""
+    """Return shell that prints the application's last lines, and goes on while input is open."""
     unit = f"{scenario.application.name}.service"
     read = f"journalctl -q --no-pager --no-hostname -o short-iso -n {lines} -u {unit}"
     return f"{read} -f & cat >/dev/null; kill $!" if follow else read
 
 
 def keep_previous(scenario: Scenario) -> str:
-    """Answer shell that prints application and release that serve here, and keeps their files."""
+    """Return shell that prints application and release that serve here, and keeps their files."""
     return f"""
 cd /etc/crm-deployer 2>/dev/null || exit 0
 for file in {scenario.application.name}.env *.env; do
@@ -56,7 +56,7 @@ done
 
 
 def put_back(scenario: Scenario, name: str, identifier: str) -> str:
-    """Answer shell that runs a release as it ran when `keep_previous` was run, and awaits it.
+    """Return shell that runs a release as it ran when `keep_previous` was run, and awaits it.
 
     `name` is its application, which need not be the one that failed.
     """
@@ -81,7 +81,7 @@ await {app.HEALTHY_SECONDS} 'the release {identifier} to be healthy' {shlex.quot
 
 
 def retired(scenario: Scenario) -> str:
-    """Answer shell after which a server that was removed does nothing more for the application."""
+    """Return shell after which a server that was removed does nothing more for the application."""
     unit = f"{scenario.application.name}.service"
     return (
         f"systemctl disable --now {unit} {app.WATCH_UNIT} {app.MOUNT_UNIT}\n"

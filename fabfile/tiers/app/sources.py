@@ -42,7 +42,7 @@ def is_url(source: str) -> bool:
 
 
 def read(source: str, ref: str, root: Path, cache: Path) -> dict[str, Entry]:
-    """Answer name -> entry of each file; raises SourceError.
+    """Return name -> entry of each file; raises SourceError.
 
     A path is relative to `root`. `cache` is the directory to keep what URLs have.
     """
@@ -109,7 +109,7 @@ def _has(repository: Path, ref: str) -> bool:
 
 
 def _fetched(source: str, ref: str, cache: Path) -> Path:
-    """Answer a repository of ours that has the commit `ref` of a URL or bundle."""
+    """Return a repository of ours that has the commit `ref` of a URL or bundle."""
     # The same bundle file may come to hold something else; a commit never does.
     repository = cache / f"{sha256(source.encode()).hexdigest()[:12]}.git"
     remedy = "give a local clone, a git bundle or a tarball as 'source'"
@@ -133,13 +133,15 @@ def _resolved(repository: Path, ref: str, source: str) -> str:
     for name in (ref, f"refs/heads/{ref}", f"refs/remotes/origin/{ref}"):
         if _has(repository, name):
             return name
-    raise SourceError(f"{source} has no commit, tag or branch {ref}: fetch it there, or mend 'ref'")
+    raise SourceError(
+        f"{source} has no commit, tag or branch {ref}: fetch it there, or correct 'ref'"
+    )
 
 
 def _archived(repository: Path, ref: str, source: str) -> bytes:
     name = "refs/heads/HEAD" if ref == "HEAD" else ref
     if not _has(repository, name):
-        raise SourceError(f"{source} has no commit, tag or branch {ref}: mend 'ref'")
+        raise SourceError(f"{source} has no commit, tag or branch {ref}: correct 'ref'")
     words = ("-C", repository, "archive", "--format=tar", name)
     return _git(*words, source=source, remedy="it is damaged: clone it again")
 
@@ -162,7 +164,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, Entry]]:
 
 
 def _from_tarball(path: Path, ref: str) -> Iterator[tuple[str, Entry]]:
-    """Answer a tarball's files without the one directory that all may lie in."""
+    """Return a tarball's files without the one directory that all may lie in."""
     try:
         with tarfile.open(path) as archive:
             # git archive notes its commit in the header: git-get-tar-commit-id(1).
@@ -173,7 +175,7 @@ def _from_tarball(path: Path, ref: str) -> Iterator[tuple[str, Entry]]:
             f"{path} is no directory, git bundle or tarball that can be read ({error})"
         ) from None
     if ref and COMMIT.fullmatch(commit) and not commit.startswith(ref):
-        raise SourceError(f"{path} is of commit {commit}, not {ref}: mend 'ref', or the tarball")
+        raise SourceError(f"{path} is of commit {commit}, not {ref}: correct 'ref', or the tarball")
     tops = {PurePosixPath(name).parts[0] for name in files}
     if len(tops) == 1 and all(len(PurePosixPath(name).parts) > 1 for name in files):
         (top,) = tops

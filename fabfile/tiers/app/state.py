@@ -38,7 +38,7 @@ RELEASES = 5
 
 
 def home(scenario: Scenario) -> str:
-    """Answer the directory of the application: its releases, and `current`."""
+    """Return the directory of the application: its releases, and `current`."""
     return release.home(scenario.application)
 
 
@@ -132,7 +132,7 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def _mounted(*restart: str) -> Service:
     # Without its process the mount point stays, and every access to it fails or hangs. So it does
-    # with it as long as most storage servers are away: to mount anew is no cure then.
+    # with it as long as most storage servers are away: to mount again is no cure then.
     client = health.works(f"$(pgrep -n -f '^/usr/sbin/glusterfs .* {MOUNT}$')")
     alive = f"timeout 5 stat {MOUNT}/ >/dev/null || {client}"
     return Service(MOUNT_UNIT, restart, ready=f"mountpoint -q {MOUNT}", alive=alive)
@@ -179,7 +179,7 @@ def _peers(scenario: Scenario, machine: Machine) -> list[str]:
 
 
 def _alone(scenario: Scenario) -> Run:
-    """Answer what stops the other applications here: they share the port. Their data stays."""
+    """Return what stops the other applications here: they share the port. Their data stays."""
     mine = environment_file(scenario)
     each = "for file in /etc/crm-deployer/*.env; do unit=$(basename $file .env).service"
     others = f"{each}\n[ $file = {mine} ]"
@@ -192,7 +192,7 @@ def _alone(scenario: Scenario) -> Run:
 
 
 def restarting(scenario: Scenario) -> Change:
-    """Answer the change that restarts the application and awaits its health."""
+    """Return the change that restarts the application and awaits its health."""
     return _service(scenario).plan("UnitFileState=enabled\nActiveState=active\nrestart", set())
 
 
@@ -239,28 +239,28 @@ def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def view(scenario: Scenario, machine: Machine) -> View:
-    """Answer what `status` shows of an app server: the release that it serves."""
+    """Return what `status` shows of an app server: the release that it serves."""
     units = (f"{scenario.application.name}.service", MOUNT_UNIT, WATCH_UNIT)
     return View(units, f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"')
 
 
 def directory(scenario: Scenario) -> str:
-    """Answer the directory of the release that shall run."""
+    """Return the directory of the release that shall run."""
     return f"{home(scenario)}/releases/{release.identifier(scenario)}"
 
 
 def environment_file(scenario: Scenario) -> str:
-    """Answer the path of the application's variables, which hold its passwords."""
+    """Return the path of the application's variables, which hold its passwords."""
     return f"/etc/crm-deployer/{scenario.application.name}.env"
 
 
 def unit_file(scenario: Scenario) -> str:
-    """Answer the path of the application's systemd unit."""
+    """Return the path of the application's systemd unit."""
     return f"{UNITS}/{scenario.application.name}.service"
 
 
 def environment(scenario: Scenario) -> dict[str, str]:
-    """Answer the variables that the application gets, passwords included."""
+    """Return the variables that the application gets, passwords included."""
     return {
         **scenario.application.environment,
         "DATABASE_URL": database.url(scenario),

@@ -113,7 +113,7 @@ def _judge(names: list[str], ours: Counter, given: dict[str, int]) -> tuple[bool
 
 
 def _answers(site: Site, total: int) -> Counter:
-    """Answer how many of so many requests each server has answered, as users see it."""
+    """Return how many of so many requests each server has answered, as users see it."""
     answers: Counter = Counter()
 
     def asked(_left: float) -> bool:
@@ -126,7 +126,7 @@ def _answers(site: Site, total: int) -> Counter:
 
 
 def _given(site: Site) -> dict[str, int]:
-    """Answer how many requests the balancer has given to each app server so far."""
+    """Return how many requests the balancer has given to each app server so far."""
     text = site.python(site.first("balancer").name, STATISTICS)
     rows = csv.DictReader(text.removeprefix("# ").splitlines())
     servers = {machine.name for machine in site.scenario.tier("app")}

@@ -46,7 +46,7 @@ class Configuration(File):
 
 
 def _settings(text: str, other: str) -> list[str]:
-    """Answer the lines of a file without the servers that the other does not have."""
+    """Return the lines of a file without the servers that the other does not have."""
     names = {line.split()[1] for line in other.splitlines() if line.startswith(SERVER)}
     return [
         line.removesuffix(" disabled")
@@ -106,7 +106,7 @@ class Servers:
 
 
 def statuses(remote: Remote) -> dict[str, str]:
-    """Answer what the balancer thinks of each server, as UP, DOWN, DRAIN or MAINT."""
+    """Return what the balancer thinks of each server, as UP, DOWN, DRAIN or MAINT."""
     output = remote.run(f"{LIBRARY}statuses")
     return dict(line.split(" ", 1) for line in output.text.splitlines() if " " in line)
 

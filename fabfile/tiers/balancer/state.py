@@ -76,12 +76,12 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def application() -> str:
-    """Answer shell that prints the application that HAProxy was last set up for, if any."""
+    """Return shell that prints the application that HAProxy was last set up for, if any."""
     return "sed -n 's/^# The application: //p' /etc/haproxy/haproxy.cfg 2>/dev/null || :"
 
 
 def view(scenario: Scenario, machine: Machine) -> View:
-    """Answer what `status` shows of the balancer: HAProxy's view of each server."""
+    """Return what `status` shows of the balancer: HAProxy's view of each server."""
     # Fields of `show stat`: 2 is the server, 5 its sessions now, 18 its state.
     fields = (
         'awk -F, \'NF && !/^#/ && $2 != "FRONTEND" && $2 != "BACKEND" '

@@ -33,7 +33,7 @@ LIBRARY = Path(__file__).with_suffix(".sh").read_text()
 
 
 def url(scenario: Scenario) -> str:
-    """Answer the DATABASE_URL of the app servers, password included."""
+    """Return the DATABASE_URL of the app servers, password included."""
     role, password = scenario.application.database, scenario.secret("database_password")
     host = scenario.database_address
     return f"postgresql://{role}:{password}@{host}:{scenario.ports['database']}/{role}"
@@ -126,7 +126,7 @@ def _servers(scenario: Scenario, machine: Machine) -> dict[str, str]:
 
 
 def view(scenario: Scenario, machine: Machine) -> View:
-    """Answer what `status` shows of the database server: the connections of each app server."""
+    """Return what `status` shows of the database server: the connections of each app server."""
     servers = ", ".join(
         f"({number}, '{name}', '{address}')"
         for number, (name, address) in enumerate(_servers(scenario, machine).items())
@@ -212,7 +212,7 @@ def _database(scenario: Scenario) -> Run:
 
 
 def _sql(statements: str) -> str:
-    """Answer shell that runs statements as PostgreSQL's administrator, given on standard input."""
+    """Return shell that runs statements as PostgreSQL's administrator, given on standard input."""
     return f"{LIBRARY}ask <<'SQL'\n{statements}\nSQL\n"
 
 

@@ -100,6 +100,6 @@ def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def view(scenario: Scenario, machine: Machine) -> View:
-    """Answer what `status` shows of the firewall: whether its rules are loaded."""
+    """Return what `status` shows of the firewall: whether its rules are loaded."""
     loaded = f"{SCRIPT} status >/dev/null 2>&1 && echo 'rules: loaded' || echo 'rules: not loaded'"
     return View(("fw.service", "fw-renew.timer"), loaded)

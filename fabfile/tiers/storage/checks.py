@@ -62,7 +62,7 @@ def _same(site: Site) -> tuple[bool, str]:
 
 
 def _write(name: str) -> str:
-    """Answer shell that writes a file and prints its digest, and removes what was left before."""
+    """Return shell that writes a file and prints its digest, and removes what was left before."""
     # Left by a verify that was killed: none takes so many minutes.
     old = f"find {MOUNT} -maxdepth 1 -name '{PREFIX}*' -mmin +5 -delete 2>/dev/null"
     return (
@@ -149,7 +149,7 @@ def _mountable(site: Site, outsider: Machine) -> tuple[bool, str]:
 
 
 def _bricks(site: Site) -> list[tuple[str, int, str]]:
-    """Answer address, port and path of each brick that runs, from the volume's own status."""
+    """Return address, port and path of each brick that runs, from the volume's own status."""
     machine = site.first("storage").name
     status = ElementTree.fromstring(site.run(machine, f"gluster --xml volume status {VOLUME}"))
     return [

@@ -45,7 +45,7 @@ print(repr(answers))
 
 
 def program(bricks: list[tuple[str, int, str]]) -> str:
-    """Answer a Python program that asks each brick (address, port, path) to be let in.
+    """Return a Python program that asks each brick (address, port, path) to be let in.
 
     It prints a literal: for each brick "accepted", "EACCES" where it refuses the address, or why
     there was no answer.

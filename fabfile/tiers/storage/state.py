@@ -37,7 +37,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         program,
         watch,
         Service("glusterd.service", alive=works("$main_pid")),
-        # To start it anew has systemd read all units again, that of glusterd, too.
+        # To start it again has systemd read all units again, that of glusterd, too.
         Service(WATCH_UNIT, restart=(program.key, watch.key, restarts.key)),
     ]
 
@@ -127,7 +127,7 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def view(scenario: Scenario, machine: Machine) -> View:
-    """Answer what `status` shows of the storage servers: on the first, the volume's health."""
+    """Return what `status` shows of the storage servers: on the first, the volume's health."""
     units = ("glusterd.service", WATCH_UNIT)
     if machine != scenario.tier("storage")[0]:
         return View(units)
@@ -150,7 +150,7 @@ def _gluster(command: str) -> str:
 
 
 def _peers(others: list[str]) -> str:
-    """Answer a shell condition: each of the others is a member (state 3) of the pool."""
+    """Return a shell condition: each of the others is a member (state 3) of the pool."""
     conditions = [
         f'grep -lx "hostname1={other}" /var/lib/glusterd/peers/* | xargs -r grep -qx state=3'
         for other in others

@@ -19,7 +19,7 @@ GONE_SECONDS = 3
 
 
 def png() -> bytes:
-    """Answer a picture like no other: an application may keep one file for equal ones."""
+    """Return a picture like no other: an application may keep one file for equal ones."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -70,7 +70,7 @@ class Browser:
         return not wrong and not never, seen
 
     def status_when_gone(self, path: str) -> int:
-        """Answer the status of a page that was removed, 404 also where there was none."""
+        """Return the status of a page that was removed, 404 also where there was none."""
         status = 404
 
         def gone(_left: float) -> bool:

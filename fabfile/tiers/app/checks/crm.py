@@ -153,7 +153,7 @@ class _Visitor:
         return outside, f"its cookie is {'worth nothing' if outside else 'still good'}"
 
     def _holders(self) -> list[str]:
-        """Answer the storage servers whose brick holds the photo."""
+        """Return the storage servers whose brick holds the photo."""
         name = self._photo.rpartition("/")[2]
         if not re.fullmatch(r"[0-9a-f]{64}\.\w+", name):
             return []

@@ -184,7 +184,7 @@ class _Visitor:
 
 
 def _session(browser: Browser) -> str:
-    """Answer the key of a browser's row in the table of sessions: its cookie is s:KEY.SIGNATURE."""
+    """Return the key of a browser's row in the table of sessions: its cookie is s:KEY.SIGNATURE."""
     cookie = unquote(browser.session.cookies.get("connect.sid") or "")
     found = re.fullmatch(r"s:([\w-]+)\..*", cookie)
     return found[1] if found else ""
