@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 from invoke.exceptions import Exit
 from rich.markup import escape
@@ -22,17 +23,27 @@ def show(as_json: bool = False) -> None:
     found = []
     with interruptible("What the checks had made was removed."):
         for check in verify(wanted):
-            check = Check(check.name, check.ok, hide(check.seen, secrets))
+            check = replace(check, seen=hide(check.seen, secrets))
             found.append(check)
             if not as_json:
-                mark = "[green]true [/]" if check.ok else "[bold red]FALSE[/]"
-                console.print(f"{mark}  {escape(check.name)} [dim]({escape(check.seen)})[/]")
+                console.print(
+                    f"{_mark(check)}  {escape(check.name)} [dim]({escape(check.seen)})[/]"
+                )
     seconds = time.monotonic() - started
     wrong = sum(not check.ok for check in found)
+    warnings = sum(check.warning for check in found)
     if as_json:
         checks = [vars(check) for check in found]
         print(json.dumps({"ok": not wrong, "seconds": round(seconds, 1), "checks": checks}))
     else:
-        console.print(f"{len(found) - wrong} of {len(found)} checks are true ({seconds:.1f} s)")
+        warned = f", {warnings} with a warning" if warnings else ""
+        true = len(found) - wrong
+        console.print(f"{true} of {len(found)} checks are true{warned} ({seconds:.1f} s)")
     if wrong:
         raise Exit("" if as_json else f"{wrong} checks are false", 1)
+
+
+def _mark(check: Check) -> str:
+    if not check.ok:
+        return "[bold red]FALSE[/]"
+    return "[yellow]warns[/]" if check.warning else "[green]true [/]"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.scenario import Scenario
 from fabfile.tiers import TIERS
-from fabfile.verify import perimeter, services
+from fabfile.verify import matrix, perimeter, services
 from fabfile.verify.check import Check, Site, Unreachable
 
 __all__ = ["Check", "verify"]
@@ -21,7 +21,7 @@ def verify(scenario: Scenario) -> Iterator[Check]:
     # Whatever ends this early waits for the checks under way: they remove what they have written.
     with _site(scenario) as site, ThreadPoolExecutor(8) as pool:
         rooms = [tier.room("checks") for tier in TIERS.values()]
-        groups = [*(room for room in rooms if room), services, perimeter]
+        groups = [*(room for room in rooms if room), services, perimeter, matrix]
         running = [pool.submit(group.checks, site) for group in groups]
         try:
             for group in running:

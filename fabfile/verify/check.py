@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from fabfile.engine.remote import MachineError, Output, Remote
 from fabfile.scenario import Machine, Scenario
@@ -15,11 +18,12 @@ PYTHON = "ulimit -n 50000 2>/dev/null || ulimit -n $(ulimit -Hn); exec python3 -
 
 @dataclass(frozen=True)
 class Check:
-    """A sentence that is true or false, and what was seen."""
+    """A sentence that is true or false, and what was seen; a warning fails nothing."""
 
     name: str
     ok: bool
     seen: str
+    warning: bool = False
 
 
 class Unreachable:
@@ -65,6 +69,14 @@ class Site:
             last = (output.text.strip().splitlines() or [f"exit code {output.code}"])[-1]
             raise RuntimeError(f"{machine}: the program failed: {last}")
         return _said(output)
+
+    def program(self, machine: str, path: Path, given: object, seconds: float = 10) -> Any:
+        """Run a Python program as root on a machine; returns what its `main` makes of `given`.
+
+        Both are literals. Raises RuntimeError when it fails.
+        """
+        text = f"{path.read_text()}\nprint(repr(main({given!r})))\n"
+        return ast.literal_eval(self.python(machine, text, seconds).strip().splitlines()[-1])
 
 
 def _said(output: Output) -> str:

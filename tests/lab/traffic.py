@@ -62,9 +62,8 @@ class Traffic:
 @contextmanager
 def traffic(scenario: Scenario, client: str = "c1", **settings: object) -> Iterator[Traffic]:
     """Have clients ask steadily during the block, and answer what they saw."""
-    balancer = scenario.tier("balancer")[0]
     wanted = {
-        "host": balancer.addresses["lan2"],
+        "host": scenario.entry,
         "port": scenario.ports["http"],
         "password": scenario.secret("administrator_password"),
         "seconds": SECONDS,
@@ -83,9 +82,8 @@ def traffic(scenario: Scenario, client: str = "c1", **settings: object) -> Itera
 @contextmanager
 def trouble(scenario: Scenario, how: str, clients: int, *paths: str) -> Iterator[None]:
     """Have c1 post bodies during the block that nobody wants: `dribble` or `flood`, see slow.py."""
-    balancer = scenario.tier("balancer")[0]
     wanted = {
-        "host": balancer.addresses["lan2"],
+        "host": scenario.entry,
         "port": scenario.ports["http"],
         "seconds": SECONDS,
         "how": how,
