@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fabfile.engine.change import Resource
+from fabfile.engine.change import Refused, Resource
 from fabfile.engine.converge import Stage
 from fabfile.engine.resources import Packages
 from fabfile.scenario import Machine, Pinned, Scenario
+from fabfile.scenario.debian import UnknownSystem
 from fabfile.tiers.app import migration
 from fabfile.tiers.app import state as app
 from fabfile.tiers.app.rolling import Rolling, batch_size
@@ -117,10 +118,19 @@ def _stage(scenario: Scenario, step: Step, batch: str = "1") -> Stage:
     return Stage(
         step.name,
         tuple(machine.name for machine in machines),
-        lambda name: step.desired(scenario, scenario.machine(name)),
+        lambda name: _desired(scenario, step, scenario.machine(name)),
         step.after,
         Rolling(scenario, size) if step.rolling else None,
     )
+
+
+def _desired(scenario: Scenario, step: Step, machine: Machine) -> list[Resource]:
+    """Return what a machine must have; raises Refused on one that runs no Debian that we know."""
+    try:
+        scenario.debian(machine)
+    except UnknownSystem as unknown:
+        raise Refused(str(unknown)) from None
+    return step.desired(scenario, machine)
 
 
 def packages(scenario: Scenario, machine: Machine) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""Probe, plan and apply: from stages of desired state to machines that have it.
+"""Plan and apply: from stages of desired state to machines that have it.
 
-All machines are looked at first, in one go; what is wrong with any of them is said before
-anything is changed on one. Then stages run as soon as those they come after are done, and the
-machines within a stage in parallel.
+All machines are looked at first, in one go (planning.py); what is wrong with any of them is said
+before anything is changed on one. Then stages run as soon as those they come after are done, and
+the machines within a stage in parallel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from threading import Event, Thread
 from typing import Protocol
 
 from fabfile.engine import script
-from fabfile.engine.change import Change, Refused, Resource
+from fabfile.engine.change import Change, Resource
 from fabfile.engine.remote import MachineError, Remote
 
 # What `on_step` gets besides the summaries of changes: how a machine's stage ended, and the name
@@ -44,8 +44,8 @@ class Rollout(Protocol):
 class Stage:
     """A step of the pipeline: what some machines must have, once the stages `after` are done.
 
-    `desired` answers, for a machine's name, the resources it must have. Without a `rollout`, all
-    machines change at once.
+    `desired` gives, for a machine's name, the resources it must have; it may raise Refused. Without
+    a `rollout`, all machines change at once.
     """
 
     name: str
@@ -115,48 +115,6 @@ def _begun(work: Callable[[Remote], object], remote: Remote) -> Future:
 
     Thread(target=run, daemon=True).start()
     return future
-
-
-def make_plan(
-    stages: Sequence[Stage],
-    remotes: Mapping[str, Remote],
-    on_step: OnStep = lambda *_: None,
-) -> Plan:
-    """Look at every machine of the stages and answer what must change; nothing is changed.
-
-    `on_step` gets machine, LOOK and what is done to look at it. Raises MachineErrors.
-    """
-    wanted: dict[str, list[tuple[str, Resource]]] = {}
-    for stage in stages:
-        for machine in stage.machines:
-            for resource in stage.desired(machine):
-                wanted.setdefault(machine, []).append((stage.name, resource))
-
-    def look(remote: Remote) -> list[str]:
-        on_step(remote.name, LOOK, "connect")
-        remote.connect()
-        on_step(remote.name, LOOK, "read its state")
-        facts = script.probe(remote, [resource for _, resource in wanted[remote.name]])
-        on_step(remote.name, LOOK, DONE)
-        return facts
-
-    facts = everywhere([remotes[name] for name in wanted], look)
-    plan: dict[str, dict[str, list[Change]]] = {}
-    refused: list[MachineError] = []
-    for machine, resources in wanted.items():
-        changed: set[str] = set()
-        for (stage, resource), fact in zip(resources, facts[machine], strict=True):
-            try:
-                change = resource.plan(fact, changed)
-            except Refused as refusal:
-                refused.append(MachineError(machine, str(refusal)))
-                continue
-            if change:
-                changed.add(change.key)
-                plan.setdefault(stage, {}).setdefault(machine, []).append(change)
-    if refused:
-        raise MachineErrors(refused)
-    return plan
 
 
 def execute(

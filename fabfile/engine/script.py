@@ -15,6 +15,8 @@ from fabfile.engine.resources.pending import DIRECTORY, mark
 from fabfile.engine.survey import surveyed
 
 STATE = "/var/lib/crm-deployer"
+# os-release(5): prints "debian 12".
+SYSTEM = "( . /etc/os-release; echo $ID $VERSION_ID ) 2>/dev/null"
 # await LIMIT WHAT CONDITION [HOPELESS]: waits until a shell condition holds, or says that it did
 # not; when the condition HOPELESS holds, it says so at once.
 AWAIT = r"""
@@ -46,19 +48,22 @@ rm -rf {STATE}/payload
 exit $code"""
 
 
-def probe(remote: Remote, resources: Sequence[Resource]) -> list[str]:
-    """Return the facts of each resource, in their order, with one round trip."""
+def probe(remote: Remote, resources: Sequence[Resource]) -> tuple[str, list[str]]:
+    """Return what system it is, and the facts of each resource, with one round trip."""
     token = secrets.token_hex(8)
-    parts = [
-        f"echo '@@{token}'\n(\n{resource.probe()}\n) </dev/null 2>/dev/null"
-        for resource in resources
-    ]
-    output = remote.run("\n".join([surveyed(resources), *parts, f"echo; echo '@@{token}'"]))
-    facts = output.text.split(f"@@{token}\n")[1:]
+    surveys, *probes = questions(resources)
+    parts = [f"echo '@@{token}'\n(\n{probe}\n) </dev/null 2>/dev/null" for probe in probes]
+    output = remote.run("\n".join([SYSTEM, surveys, *parts, f"echo; echo '@@{token}'"]))
+    system, *facts = output.text.split(f"@@{token}\n")
     if len(facts) != len(resources) + 1:
         tail = " | ".join(output.text.strip().splitlines()[-3:])
         raise MachineError(remote.name, f"its state could not be read: {tail}")
-    return facts[:-1]
+    return system.strip(), facts[:-1]
+
+
+def questions(resources: Sequence[Resource]) -> list[str]:
+    """Return all that is asked of a machine about resources: their surveys, then each probe."""
+    return [surveyed(resources), *(resource.probe() for resource in resources)]
 
 
 @dataclass(frozen=True)

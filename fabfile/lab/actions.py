@@ -112,8 +112,7 @@ def up(scenario: Scenario, request: Request) -> None:
             if reason := todo.create[machine.name]:
                 say(f"{machine.name:7} is made again: {reason}")
             bare = _wants_bare(request, records.get(machine.name))
-            packages = () if bare else tuple(request.packages.get(machine.name, ()))
-            machines.create(scenario, machine, layers[packages], bare, soft[machine.name])
+            machines.create(scenario, machine, layers[machine.name], bare, soft[machine.name])
         else:
             machines.refresh(scenario, machine, records[machine.name], soft[machine.name])
         machines.start(scenario, machine)
@@ -244,27 +243,29 @@ def _wants_bare(request: Request, record: machines.Record | None) -> bool:
     return (record.bare if record else False) if request.bare is None else request.bare
 
 
-def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping:
-    """Build what the new machines need; remove images that none needs or would need again."""
+def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping[str, list[Path]]:
+    """Build what the new machines start from; return machine name -> its layers, upper first."""
+    records = machines.records(scenario.lab)
     if not todo.create:
         return {}
-    lab, records = scenario.lab, machines.records(scenario.lab)
-    directory = machines.images(lab)
     everyone = lab_machines(scenario)
-    prepared = {machine.name: tuple(request.packages.get(machine.name, ())) for machine in everyone}
-    needed = {()} | {
-        prepared[name] for name in todo.create if not _wants_bare(request, records.get(name))
+    bare = {name for name in todo.create if _wants_bare(request, records.get(name))}
+    stock = images.Stock(
+        machines.images(scenario.lab),
+        {render.user(machine) for machine in everyone},
+        Path(request.images_from) if request.images_from else None,
+        say,
+    )
+    prepared = {m.name: (m.release, tuple(request.packages.get(m.name, ()))) for m in everyone}
+    wanted = {
+        name: (scenario.machine(name).release, ()) if name in bare else prepared[name]
+        for name in todo.create
     }
-    users = {render.user(machine) for machine in everyone}
-    shared = Path(request.images_from) if request.images_from else None
-    layers = images.ensure(directory, users, sorted(needed), say, shared)
-    base = images.base_name(users)
-    keep = {base} | {images.layer_name(base, packages) for packages in prepared.values()}
-    for name, record in records.items():
-        if record and name not in todo.create:
-            keep |= {Path(layer).name for layer in record.layers}
-    images.prune(directory, keep)
-    return layers
+    found = stock.ensure(wanted)
+    used = [each for name, each in records.items() if each and name not in todo.create]
+    layers = {Path(layer).name for record in used for layer in record.layers}
+    images.prune(stock.directory, layers | stock.names(prepared.values()))
+    return found
 
 
 def _refresh(scenario: Scenario, request: Request, those: list[Machine]) -> bool:

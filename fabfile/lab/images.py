@@ -11,13 +11,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from fabfile.lab.host import LabError, run
 
-SUITE = "bookworm"
 # What a rented Debian machine comes with, as far as it makes sense in a container.
 BASE = (
     "ca-certificates,dbus,iproute2,iputils-ping,openssh-server,python3-minimal,sudo,systemd,"
@@ -34,6 +34,7 @@ CONFINED = ("setpriv", "--pdeathsig", "KILL", "--")
 CONFINED += ("unshare", "--mount", "--pid", "--fork", "--kill-child")
 
 Say = Callable[[str], None]
+Image = tuple[str, tuple[str, ...]]  # a release of Debian, by its codename, and packages
 
 
 def layer_name(base: str, packages: Iterable[str]) -> str:
@@ -44,48 +45,82 @@ def layer_name(base: str, packages: Iterable[str]) -> str:
     return f"{names[0]}-{_hash(base, *names, (HERE / 'layer.sh').read_text())}"
 
 
-def base_name(users: Iterable[str]) -> str:
-    """Return the name of the base image with these users, from what it would be made of now."""
+def base_name(suite: str, users: Iterable[str]) -> str:
+    """Return the name of a release's base image with these users, as it would be made now."""
     authorities = [path.read_text() for path in sorted(AUTHORITIES.glob("*.crt"))]
     customize = (HERE / "customize.sh").read_text()
-    recipe = (SUITE, BASE, *DPKG, customize, *_sources(), *apt_options(), *authorities)
+    recipe = (suite, BASE, *DPKG, customize, *_sources(suite), *apt_options(), *authorities)
     return f"base-{_hash(*recipe, *sorted(users))}"
 
 
-def ensure(
-    directory: Path,
-    users: Iterable[str],
-    package_sets: Iterable[Iterable[str]],
-    say: Say,
-    shared: Path | None = None,
-) -> Mapping[tuple[str, ...], list[Path]]:
-    """Build the images that are missing; answer the layers, upper first, of each set of packages.
+@dataclass(frozen=True)
+class Stock:
+    """The images of a lab, in a directory, with these users of its machines.
 
     `shared` is the image directory of another lab: an image that it has is linked, not built.
-    Raises LabError with every build that failed.
     """
-    directory.mkdir(mode=0o700, exist_ok=True)
-    for rest in directory.glob(f"{NEW}*"):
-        shutil.rmtree(rest)
-    users = sorted(set(users))
-    base = directory / base_name(users)
-    _obtain(base, shared, lambda new: _build_base(new, users), "plain Debian", say)
-    sets = {tuple(packages): layer_name(base.name, packages) for packages in package_sets}
-    names = {name: packages for packages, name in sets.items() if name}
 
-    def layer(name: str) -> None:
-        packages = names[name]
-        words = " ".join(packages)
-        _obtain(directory / name, shared, lambda new: _build_layer(base, new, packages), words, say)
+    directory: Path
+    users: Set[str]
+    shared: Path | None
+    say: Say
 
-    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
-        builds = [pool.submit(layer, name) for name in names]
-    failures = [str(error) for build in builds if (error := build.exception())]
-    if failures:
-        raise LabError("\n".join(failures))
-    return {
-        packages: [*([directory / name] if name else []), base] for packages, name in sets.items()
-    }
+    def ensure(self, wanted: Mapping[str, Image]) -> dict[str, list[Path]]:
+        """Build the images that are missing; return machine name -> its layers, upper first.
+
+        Raises LabError with every build that failed.
+        """
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        for left in self.directory.glob(f"{NEW}*"):
+            shutil.rmtree(left)
+        kinds = sorted(set(wanted.values()))
+        bases = {suite: self.directory / self._base(suite) for suite, _ in kinds}
+        users = sorted(self.users)
+        for suite, base in bases.items():
+            words = f"plain Debian ({suite})"
+            self._obtain(base, lambda new, suite=suite: _build_base(new, suite, users), words)
+
+        def layers(image: Image) -> list[Path]:
+            suite, packages = image
+            name, words = layer_name(bases[suite].name, packages), " ".join(packages)
+            if not name:
+                return [bases[suite]]
+            layer = self.directory / name
+            self._obtain(layer, lambda new: _build_layer(bases[suite], new, packages), words)
+            return [layer, bases[suite]]
+
+        with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+            builds = {kind: pool.submit(layers, kind) for kind in kinds}
+        failures = [str(error) for build in builds.values() if (error := build.exception())]
+        if failures:
+            raise LabError("\n".join(failures))
+        return {name: builds[image].result() for name, image in wanted.items()}
+
+    def names(self, wanted: Collection[Image]) -> set[str]:
+        """Return the names of all images that these are made of."""
+        bases = {suite: self._base(suite) for suite, _ in wanted}
+        layers = {layer_name(bases[suite], packages) for suite, packages in wanted}
+        return {*bases.values(), *layers} - {""}
+
+    def _base(self, suite: str) -> str:
+        return base_name(suite, self.users)
+
+    def _obtain(self, image: Path, build: Callable[[Path], Path], words: str) -> None:
+        if image.exists():
+            return
+        begin = time.monotonic()
+        new = image.with_name(f"{NEW}{image.name}")
+        new.mkdir()
+        if self.shared and (self.shared / image.name).is_dir():
+            # The files of an image never change, so that two labs can share them.
+            run("cp", "--archive", "--link", self.shared / image.name, new / "image")
+            tree, done = new / "image", "linked"
+        else:
+            self.say(f"image   building: {words}")
+            tree, done = build(new), "built"
+        tree.rename(image)
+        shutil.rmtree(new, ignore_errors=not new.exists())
+        self.say(f"image   {done} in {time.monotonic() - begin:.1f} s: {words}")
 
 
 def prune(directory: Path, keep: Iterable[str]) -> None:
@@ -111,47 +146,27 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _sources() -> list[str]:
+def _sources(suite: str) -> list[str]:
     """Return this computer's own Debian sources if it runs the same suite, else none."""
     release = Path("/etc/os-release")
-    if not release.exists() or f"VERSION_CODENAME={SUITE}\n" not in release.read_text():
+    if not release.exists() or f"VERSION_CODENAME={suite}\n" not in release.read_text():
         return []
     texts = []
     deb822 = SOURCES.with_name("sources.list.d") / "debian.sources"
     if deb822.exists():
         texts.append(deb822.read_text())
     if SOURCES.exists():
-        wanted = re.compile(rf"deb\s+(\[[^]]*]\s+)?(?!cdrom:)\S+\s+{SUITE}\S*\s.*")
+        wanted = re.compile(rf"deb\s+(\[[^]]*]\s+)?(?!cdrom:)\S+\s+{suite}\S*\s.*")
         lines = [line for line in SOURCES.read_text().splitlines() if wanted.fullmatch(line)]
         if lines:
             texts.append("\n".join(lines) + "\n")
     return texts
 
 
-def _obtain(
-    image: Path, shared: Path | None, build: Callable[[Path], Path], words: str, say: Say
-) -> None:
-    if image.exists():
-        return
-    begin = time.monotonic()
-    new = image.with_name(f"{NEW}{image.name}")
-    new.mkdir()
-    if shared and (shared / image.name).is_dir():
-        # The files of an image never change, so that two labs can share them.
-        run("cp", "--archive", "--link", shared / image.name, new / "image")
-        tree, done = new / "image", "linked"
-    else:
-        say(f"image   building: {words}")
-        tree, done = build(new), "built"
-    tree.rename(image)
-    shutil.rmtree(new, ignore_errors=not new.exists())
-    say(f"image   {done} in {time.monotonic() - begin:.1f} s: {words}")
-
-
-def _build_base(new: Path, users: list[str]) -> Path:
+def _build_base(new: Path, suite: str, users: list[str]) -> Path:
     tree = new / "tree"
     mirrors = []
-    for number, text in enumerate(_sources()):
+    for number, text in enumerate(_sources(suite)):
         kind = "sources" if "URIs:" in text else "list"
         mirrors.append(new / f"{number}.{kind}")
         mirrors[-1].write_text(text)
@@ -168,7 +183,7 @@ def _build_base(new: Path, users: list[str]) -> Path:
         "--skip=cleanup/apt/lists",
         f"--customize-hook={hook}",
         *options,
-        SUITE,
+        suite,
         tree,
         *mirrors,
     )

@@ -183,6 +183,7 @@ def definition(scenario: Scenario, machine: Machine) -> dict[str, str]:
     control = gateway(scenario)
     facts = {
         "tier": " ".join(machine.tiers),
+        "release": machine.release,
         "user": user(machine),
         "SSH port": str(port(machine)),
         "gateway": control,

@@ -20,7 +20,8 @@ from invoke.exceptions import Exit
 from rich.table import Table
 
 from fabfile import pipeline
-from fabfile.engine.converge import MachineErrors, make_plan
+from fabfile.engine.converge import MachineErrors
+from fabfile.engine.planning import make_plan
 from fabfile.operations.progress import console, interruptible
 from fabfile.operations.session import connected, scenario
 from fabfile.scenario import ROOT, Scenario
@@ -131,7 +132,7 @@ def _settled(wanted: Scenario) -> int:
     names = dict.fromkeys(name for stage in stages for name in stage.machines)
     with connected(wanted, list(names)) as remotes:
         try:
-            plan = make_plan(stages, remotes)
+            plan = make_plan(stages, remotes, systems=wanted.systems)
         except MachineErrors as error:
             raise Exit(f"{error}\nNothing was measured.", 1) from None
         trips = max(remote.round_trips for remote in remotes.values())

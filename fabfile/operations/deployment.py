@@ -10,7 +10,8 @@ from dataclasses import replace
 from invoke.exceptions import Exit
 
 from fabfile import pipeline
-from fabfile.engine.converge import LOOK, MachineErrors, Plan, Report, Stage, execute, make_plan
+from fabfile.engine.converge import LOOK, MachineErrors, Plan, Report, Stage, execute
+from fabfile.engine.planning import make_plan
 from fabfile.engine.remote import Remote
 from fabfile.operations import databases
 from fabfile.operations.progress import Progress, console, hide, interruptible
@@ -23,7 +24,7 @@ from fabfile.operations.session import (
     scenario,
     without_absent,
 )
-from fabfile.scenario import ROOT, Scenario
+from fabfile.scenario import ROOT, Scenario, systems
 from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.app.rolling import BatchError
 from fabfile.tiers.app.sources import REF, has_commits
@@ -152,7 +153,8 @@ def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenari
     progress = Progress({name: [LOOK] for name in machines_of(stages)})
     try:
         with progress.looking():
-            plan = make_plan(stages, remotes, progress.step)
+            plan = make_plan(stages, remotes, progress.step, wanted.systems)
+        systems.note(wanted.state, wanted.systems)
     except MachineErrors as errors:
         raise refused(errors, wanted) from None
     if reason := databases.emptiness(wanted, plan):

@@ -16,6 +16,7 @@ from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations.progress import Progress, console, interruptible
 from fabfile.operations.session import connected, scenario
 from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.debian import UnknownSystem
 from fabfile.scenario.model import MANAGEMENT
 from fabfile.tiers import views_of
 
@@ -87,6 +88,9 @@ def _status(wanted: Scenario, remote: Remote) -> Status:
         text = remote.run(_script(wanted, machine), seconds=SECONDS).text
     except MachineError as error:
         status.error = error.sentence
+        return status
+    except UnknownSystem as unknown:
+        status.error = str(unknown)
         return status
     for line in text.splitlines():
         kind, _, value = line.partition(" ")

@@ -11,6 +11,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
+from fabfile.scenario import systems
 from fabfile.scenario.inventory import Inventory, InventoryError, read
 from fabfile.scenario.model import ROOT, Scenario, ScenarioError, inventory_file
 from fabfile.scenario.validation import scenario_from
@@ -43,4 +44,5 @@ def load(path: str | Path | None = None, inventory: Inventory | None = None) -> 
             entries["MACHINES"] = inventory.merged(entries["MACHINES"])
     except InventoryError as error:
         raise ScenarioError(str(file), [str(error)]) from None
-    return replace(scenario_from(entries, source), inventory=inventory)
+    scenario = replace(scenario_from(entries, source), inventory=inventory)
+    return replace(scenario, systems=systems.read(scenario.state))

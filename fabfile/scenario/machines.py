@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from fabfile.scenario.debian import BY_CODENAME, RELEASES
 from fabfile.scenario.model import MANAGEMENT, ROOT, Login, Machine
 from fabfile.tiers import TIERS
 
@@ -21,7 +22,7 @@ SSH_TARGET = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>[^@:\s]+)(?::(?P<port>
 INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 
 
-KEYS = ("tier", "tiers", "ssh", "key", "interfaces", "routes")
+KEYS = ("tier", "tiers", "ssh", "key", "interfaces", "routes", "release")
 
 
 def listed(names: Iterable[str]) -> str:
@@ -86,6 +87,7 @@ def _machine(name: str, entry: dict, networks: dict, login: dict, mistakes: list
         login=None if "control" in tiers else _login(where, entry, addresses, login, mistakes),
         interfaces=_interfaces(where, entry.get("interfaces", {}), networks, mistakes),
         routes=_routes(where, entry.get("routes", {}), mistakes),
+        release=_release(where, entry.get("release", RELEASES[0].codename), mistakes),
     )
 
 
@@ -102,6 +104,13 @@ def _tiers(where: str, entry: dict, mistakes: list[str]) -> tuple[str, ...]:
         if tier not in known:
             mistakes.append(f"{where} has the unknown tier {tier!r}; known are {listed(TIERS)}")
     return tuple(dict.fromkeys(known))
+
+
+def _release(where: str, given: Any, mistakes: list[str]) -> str:
+    if given not in BY_CODENAME:
+        mistakes.append(f"{where}['release'] is {given!r}, it must be {' or '.join(BY_CODENAME)}")
+        return RELEASES[0].codename
+    return given
 
 
 def _address(text: Any, where: str, mistakes: list[str]) -> IPv4Address | None:

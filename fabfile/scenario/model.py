@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from fabfile.scenario.credentials import digest, secret
+from fabfile.scenario.debian import BY_CODENAME, RELEASES, Debian, debian
 from fabfile.scenario.inventory import Inventory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,7 @@ class Machine:
     login: Login | None  # None for the person's own computer
     interfaces: Mapping[str, str]
     routes: Mapping[IPv4Network, IPv4Address]
+    release: str = RELEASES[0].codename  # of Debian, that the lab starts it with
 
     @property
     def management(self) -> str:
@@ -116,7 +118,8 @@ class Scenario:
     `machines` is in the order of the file, added ones last. `pinned` is the release to run and the
     app server that has it, where it is not the one of the application's source. `absent` names app
     servers in maintenance that cannot be reached: they stay in the scenario, and as they are.
-    `new_database` says that an empty database may take the place of one that was there.
+    `new_database` says that an empty database may take the place of one that was there. `systems`
+    is what each machine has said that it runs, as "debian 12": it grows as they are looked at.
     """
 
     name: str
@@ -133,6 +136,7 @@ class Scenario:
     pinned: Pinned | None = None
     absent: frozenset[str] = frozenset()
     new_database: bool = False
+    systems: dict[str, str] = field(default_factory=dict)
 
     def tier(self, name: str) -> tuple[Machine, ...]:
         """Return the machines of a tier, in the order of config.py."""
@@ -148,6 +152,15 @@ class Scenario:
             if machine.name == name:
                 return machine
         raise KeyError(name)
+
+    def debian(self, machine: Machine) -> Debian:
+        """Return the release of Debian that a machine runs; raises UnknownSystem for another.
+
+        Of one that was never looked at, what the lab starts it with.
+        """
+        if machine.name in self.systems:
+            return debian(self.systems[machine.name])
+        return BY_CODENAME[machine.release]
 
     @property
     def balancers(self) -> tuple[Machine, ...]:

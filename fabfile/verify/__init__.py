@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from fabfile.engine.remote import MachineError, Remote
+from fabfile.engine.script import SYSTEM
 from fabfile.scenario import Scenario
 from fabfile.tiers import TIERS
 from fabfile.verify import matrix, perimeter, services
@@ -41,9 +42,12 @@ def _hurry(site: Site) -> None:
 
 @contextmanager
 def _site(scenario: Scenario) -> Iterator[Site]:
+    systems = dict(scenario.systems)
+
     def connect(remote: Remote) -> Remote | Unreachable:
         try:
             remote.connect()
+            systems[remote.name] = remote.run(SYSTEM).text.strip()
         except MachineError as error:
             return Unreachable(error)
         return remote
@@ -59,7 +63,7 @@ def _site(scenario: Scenario) -> Iterator[Site]:
             for name in scenario.inventory.maintenance
             if isinstance(found.get(name), Unreachable)
         )
-        yield Site(replace(scenario, absent=absent), found)
+        yield Site(replace(scenario, absent=absent, systems=systems), found)
     finally:
         for remote in remotes:
             remote.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from fabfile.scenario import Machine
+from fabfile.scenario.debian import UnknownSystem
 from fabfile.tiers import views_of
 from fabfile.verify.check import Check, Site, judged
 
@@ -18,7 +19,10 @@ def checks(site: Site) -> list[Check]:
 
 
 def _check(site: Site, machine: Machine) -> Check:
-    units = [unit for view in views_of(site.scenario, machine) for unit in view.units]
+    try:
+        units = [unit for view in views_of(site.scenario, machine) for unit in view.units]
+    except UnknownSystem as unknown:
+        return Check(f"services: {machine.name} runs what it is there for", False, str(unknown))
 
     def judge() -> tuple[bool, str]:
         lines = [

@@ -7,7 +7,8 @@ import pytest
 
 from fabfile.engine import converge
 from fabfile.engine.change import Change, Refused
-from fabfile.engine.converge import MachineErrors, Stage, execute, make_plan
+from fabfile.engine.converge import MachineErrors, Stage, execute
+from fabfile.engine.planning import make_plan
 from fabfile.engine.remote import MachineError, Remote
 
 
@@ -135,7 +136,9 @@ class Refusing:
 
 def test_what_is_refused_on_any_machine_is_said_of_all_before_a_change(monkeypatch) -> None:
     monkeypatch.setattr(Remote, "connect", lambda self: None)
-    monkeypatch.setattr(converge.script, "probe", lambda remote, resources: [""] * len(resources))
+    monkeypatch.setattr(
+        converge.script, "probe", lambda remote, resources: ("debian 12", [""] * len(resources))
+    )
     stages = [Stage("a", ("m1", "m2"), lambda _: [Refusing()])]
     with pytest.raises(MachineErrors) as errors:
         make_plan(stages, {name: Remote(name, None) for name in ("m1", "m2")})
@@ -143,3 +146,37 @@ def test_what_is_refused_on_any_machine_is_said_of_all_before_a_change(monkeypat
         "m1: it holds something that would be lost",
         "m2: it holds something that would be lost",
     ]
+
+
+class Named:
+    """A resource that prints the system that it is for."""
+
+    def __init__(self, system: str) -> None:
+        self.key = self.system = system
+
+    def probe(self):
+        return f"echo {self.system}"
+
+    def plan(self, facts, changed):
+        return Change(self.key, f"for {self.system}", ":")
+
+
+def test_a_machine_of_another_system_than_was_known_is_looked_at_again(monkeypatch) -> None:
+    looks = []
+
+    def probe(remote, resources):
+        looks.append((remote.name, [resource.system for resource in resources]))
+        return f"debian {12 if remote.name == 'm1' else 13}", [""]
+
+    monkeypatch.setattr(Remote, "connect", lambda self: None)
+    monkeypatch.setattr(converge.script, "probe", probe)
+    systems = {"m1": "debian 12"}
+    stages = [Stage("a", ("m1", "m2"), lambda name: [Named(systems.get(name, "debian 12"))])]
+    remotes = {name: Remote(name, None) for name in ("m1", "m2")}
+    plan = make_plan(stages, remotes, systems=systems)
+    assert plan["a"]["m2"][0].summary == "for debian 13"
+    assert sorted(looks) == [("m1", ["debian 12"]), ("m2", ["debian 12"]), ("m2", ["debian 13"])]
+    assert systems == {"m1": "debian 12", "m2": "debian 13"}
+    looks.clear()
+    make_plan(stages, remotes, systems=systems)
+    assert len(looks) == 2

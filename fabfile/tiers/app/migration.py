@@ -92,10 +92,11 @@ def _in_release(scenario: Scenario, command: str, more: Mapping[str, str]) -> st
 def _connection(scenario: Scenario) -> str:
     host = scenario.database_address
     name, port = scenario.application.database, scenario.ports["database"]
+    psql = database.program("psql", scenario.debian(scenario.builder))
     password = shlex.quote(scenario.secret("database_password"))
     return (
         f"PGPASSWORD={password} PGCONNECT_TIMEOUT=5 PGOPTIONS='-c client_min_messages=warning' "
-        f"{database.PSQL} -qAtX -v ON_ERROR_STOP=1 -h {host} -p {port} -U {name} {name}"
+        f"{psql} -qAtX -v ON_ERROR_STOP=1 -h {host} -p {port} -U {name} {name}"
     )
 
 

@@ -7,8 +7,9 @@ from fabfile.scenario import Machine
 from fabfile.tiers.database import sqlite
 from fabfile.verify.check import Check, Site, judged
 
-# Debian's name of it: it asks its own settings for the port, whoever else has the usual one.
-CLUSTER = "15/main"
+# By Debian's name of the cluster: it asks its own settings for the port, whoever else has the usual
+# one. Of several versions the latest.
+CLUSTER = '$(pg_lsclusters -h | awk \'$2 == "main" { print $1 "/" $2 }\' | tail -n 1)'
 CONNECTED_SECONDS = 10
 
 STARTUP = """
@@ -51,7 +52,7 @@ def checks(site: Site) -> list[Check]:
 
 def _query(site: Site, sql: str) -> str:
     machine = site.first("database").name
-    psql = f"psql --cluster {CLUSTER}"
+    psql = f'psql --cluster "{CLUSTER}"'
     return site.run(machine, f'cd / && runuser -u postgres -- {psql} -XAt -c "{sql}"').strip()
 
 

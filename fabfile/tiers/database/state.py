@@ -7,7 +7,7 @@ person's computer and the app servers; this machine gets what PostgreSQL stores 
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fabfile.engine.change import Change, Resource
@@ -15,21 +15,36 @@ from fabfile.engine.resources import Memory, Packages, Port, Run, Service
 from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.credentials import scram_verifier
+from fabfile.scenario.debian import Debian
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
 from fabfile.tiers.database import limits
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
-# The version of Debian 12.
-CLUSTER = "/etc/postgresql/15/main"
-UNIT = "postgresql@15-main.service"
 # Of earlier versions: it was for other people's clusters, too.
 OLD_SETTINGS = "/etc/systemd/system/postgresql@.service.d"
-# Not /usr/bin/psql: that is a Perl script, which looks for a cluster for longer than psql works.
-PSQL = "/usr/lib/postgresql/15/bin/psql"
 SEARCH, WARNING = "find or create", "warning"
-LIBRARY = Path(__file__).with_suffix(".sh").read_text()
+SHELL = Path(__file__).with_suffix(".sh").read_text()
+
+
+def unit_of(release: Debian) -> str:
+    """Return the systemd unit of the cluster, which Debian names by PostgreSQL's version."""
+    return f"postgresql@{release.postgresql}-main.service"
+
+
+def program(name: str, release: Debian) -> str:
+    """Return the path of a program of PostgreSQL's own.
+
+    Not /usr/bin/psql: that is a Perl script, which looks for a cluster for longer than psql works.
+    """
+    return f"/usr/lib/postgresql/{release.postgresql}/bin/{name}"
+
+
+def library(scenario: Scenario) -> str:
+    """Return the shell functions for the cluster of the database server."""
+    (machine,) = scenario.tier("database")
+    return f"version={scenario.debian(machine).postgresql}\n{SHELL}"
 
 
 def url(scenario: Scenario) -> str:
@@ -43,9 +58,12 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the database server looks like."""
     port = scenario.ports["database"]
     servers, each = len(scenario.tier("app")), [app.connections for app in scenario.applications]
+    release = scenario.debian(machine)
+    unit, cluster = unit_of(release), f"/etc/postgresql/{release.postgresql}/main"
     needed = limits.needed(servers, each)
     settings = template(
-        f"{CLUSTER}/conf.d/crm.conf",
+        f"{cluster}/conf.d/crm.conf",
+        source="/etc/postgresql/main/conf.d/crm.conf",
         owner="postgres",
         group="postgres",
         machine=machine,
@@ -54,7 +72,8 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         connections=limits.max_connections(servers, each),
     )
     access = template(
-        f"{CLUSTER}/pg_hba.conf",
+        f"{cluster}/pg_hba.conf",
+        source="/etc/postgresql/main/pg_hba.conf",
         mode=0o640,
         owner="postgres",
         group="postgres",
@@ -62,7 +81,11 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         names=sorted(application.database for application in scenario.applications),
         servers=_servers(scenario, machine).values(),
     )
-    order = template(f"/etc/systemd/system/{UNIT}.d/crm.conf")
+    order = template(
+        f"/etc/systemd/system/{unit}.d/crm.conf",
+        source="/etc/systemd/system/postgresql@main.service.d/crm.conf",
+        version=release.postgresql,
+    )
     return [
         Memory(
             needed * limits.MEBIBYTES_EACH,
@@ -70,12 +93,12 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         ),
         Port(
             port,
-            (UNIT,),
+            (unit,),
             f" or choose another port: PORTS in {scenario.source.name}",
             socket=f"/run/postgresql/.s.PGSQL.{port}",
         ),
         Packages("postgresql"),
-        *([_empty_cluster()] if scenario.new_database else []),
+        *([_empty_cluster(scenario)] if scenario.new_database else []),
         Run(
             "remove an earlier version's settings for all clusters",
             f"rm -r {OLD_SETTINGS}/crm.conf && rmdir --ignore-fail-on-non-empty {OLD_SETTINGS}",
@@ -85,10 +108,10 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         settings,
         access,
         Service(
-            UNIT,
+            unit,
             restart=(settings.key, order.key),
             reload=(access.key,),
-            ready=f"{LIBRARY}echo 'SELECT;' | ask",
+            ready=f"{library(scenario)}echo 'SELECT;' | ask",
             alive=works("$main_pid"),
         ),
         _role(scenario),
@@ -100,7 +123,7 @@ def _inventory(scenario: Scenario) -> Survey:
     """Return what tells of the role and the database of the application, if they are right."""
     wanted = {"role": _role_is(scenario), "database": _database_is(scenario)}
     queries = [f"SELECT '{kind}' WHERE EXISTS ({query});" for kind, query in wanted.items()]
-    return Survey("inventory", _sql("\n".join(queries)))
+    return Survey("inventory", _sql(scenario, "\n".join(queries)))
 
 
 def _role_is(scenario: Scenario) -> str:
@@ -138,7 +161,7 @@ def view(scenario: Scenario, machine: Machine) -> View:
         "LEFT JOIN pg_stat_activity ON host(client_addr) = address "
         "GROUP BY number, name ORDER BY number;"
     )
-    return View((UNIT,), _sql(query))
+    return View((unit_of(scenario.debian(machine)),), _sql(scenario, query))
 
 
 def _role(scenario: Scenario) -> Run:
@@ -147,12 +170,13 @@ def _role(scenario: Scenario) -> Run:
     return Run(
         f"set up the database role {role}",
         _sql(
+            scenario,
             f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') "
             f'THEN CREATE ROLE "{role}"; END IF; END $$;\n'
             f'ALTER ROLE "{role}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION '
-            f"PASSWORD '{verifier}';"
+            f"PASSWORD '{verifier}';",
         ),
-        unless=_holds(_role_is(scenario)),
+        unless=_holds(scenario, _role_is(scenario)),
         told=(_inventory(scenario), "role"),
     )
 
@@ -167,15 +191,19 @@ def creation(scenario: Scenario) -> str:
     return f"create the database {scenario.application.database}"
 
 
+@dataclass(frozen=True)
 class Database(Run):
     """The application's database. One that cannot be asked now is made if it turns out missing.
 
-    That change fails with the text of its file WARNING instead, when it is given one.
+    That change fails with the text of its file WARNING instead, when it is given one. `silent` is a
+    shell condition: there is a cluster, and it does not answer.
     """
+
+    silent: str = "false"
 
     def probe(self) -> str:
         """Print `done` when it is there, `unknown` when there is a cluster that does not answer."""
-        unknown = f"{LIBRARY}! silent || echo unknown"
+        unknown = f"if {{ {self.silent}\n}} >&2; then echo unknown; fi"
         return f"if {{ {self.is_done}\n}} >&2; then echo done; else\n{unknown}\nfi"
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
@@ -189,11 +217,11 @@ class Database(Run):
         return replace(change, key=name, summary=name, script=script)
 
 
-def _empty_cluster() -> Run:
+def _empty_cluster(scenario: Scenario) -> Run:
     return Run(
         "make the cluster's data",
-        f"{LIBRARY}make_data",
-        unless=f"{LIBRARY}has_data",
+        f"{library(scenario)}make_data",
+        unless=f"{library(scenario)}has_data",
     )
 
 
@@ -202,20 +230,22 @@ def _database(scenario: Scenario) -> Run:
     return Database(
         creation(scenario),
         _sql(
+            scenario,
             f'CREATE DATABASE "{database}" OWNER "{database}" TEMPLATE template0 '
-            "ENCODING 'UTF8' LOCALE 'C.UTF-8';"
+            "ENCODING 'UTF8' LOCALE 'C.UTF-8';",
         )
-        + _sql(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;'),
-        unless=_holds(_database_is(scenario)),
+        + _sql(scenario, f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;'),
+        unless=_holds(scenario, _database_is(scenario)),
         told=(_inventory(scenario), "database"),
+        silent=f"{library(scenario)}silent",
     )
 
 
-def _sql(statements: str) -> str:
+def _sql(scenario: Scenario, statements: str) -> str:
     """Return shell that runs statements as PostgreSQL's administrator, given on standard input."""
-    return f"{LIBRARY}ask <<'SQL'\n{statements}\nSQL\n"
+    return f"{library(scenario)}ask <<'SQL'\n{statements}\nSQL\n"
 
 
-def _holds(query: str) -> str:
+def _holds(scenario: Scenario, query: str) -> str:
     """Return a shell condition: the query finds a row."""
-    return f'[ "$({_sql(f"SELECT 1 WHERE EXISTS ({query});")})" = 1 ]'
+    return f'[ "$({_sql(scenario, f"SELECT 1 WHERE EXISTS ({query});")})" = 1 ]'

@@ -1,15 +1,16 @@
 # shellcheck shell=sh
-# Shell functions for PostgreSQL's own cluster 15/main, put before the scripts of
-# state.py. Another cluster may run beside it, on any port, the usual one included.
+# Shell functions for PostgreSQL's own cluster, put before the scripts of state.py, behind a line
+# that sets its version. Another cluster may run beside it, on any port, the usual one included.
 
-settings=/etc/postgresql/15/main
+settings=/etc/postgresql/${version:?}/main
+programs=/usr/lib/postgresql/$version/bin
 
 data() { # where the cluster keeps its data: a person may have moved it to another disk
   sed -n "s/^ *data_directory[ =]*'\([^']*\)'.*/\1/p" "$settings/postgresql.conf" \
     "$settings"/conf.d/*.conf 2>/dev/null | tail -n 1
 }
 
-# PostgreSQL 15 manual, section 73.1: postmaster.pid holds process, data directory, start time,
+# PostgreSQL manual, "Database File Layout": postmaster.pid holds process, data directory, start time,
 # port and directory of the socket, a line each.
 locate() { # sets port and socket to where the cluster listens; fails when it does not run
   data=$(data)
@@ -31,14 +32,14 @@ silent() { # there is data, and nobody who answers about it
 make_data() { # in place of a cluster's data that is gone; its settings are there
   data=$(data)
   install -d -m 0700 -o postgres -g postgres "$data"
-  runuser -u postgres -- /usr/lib/postgresql/15/bin/initdb -D "$data" --auth=peer \
+  runuser -u postgres -- "$programs/initdb" -D "$data" --auth=peer \
     --encoding=UTF8 --locale=C.UTF-8 >/dev/null
 }
 
 ask() { # the SQL on standard input, as PostgreSQL's administrator
-  locate || { echo 'PostgreSQL: the cluster 15/main does not run' >&2; return 1; }
+  locate || { echo "PostgreSQL: the cluster $version/main does not run" >&2; return 1; }
   # Not /usr/bin/psql: a Perl script, which looks for a cluster for longer than psql works.
   # One that hangs takes connections, and never answers.
-  cd / && PGCONNECT_TIMEOUT=5 runuser -u postgres -- /usr/lib/postgresql/15/bin/psql \
+  cd / && PGCONNECT_TIMEOUT=5 runuser -u postgres -- "$programs/psql" \
     -h "$socket" -p "$port" -qAtX -v ON_ERROR_STOP=1
 }

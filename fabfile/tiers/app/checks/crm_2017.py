@@ -177,9 +177,9 @@ class _Visitor:
         return counts == ["0"] * len(ours), f"rows of ours: {seen}"
 
     def _query(self, sql: str) -> str:
-        machine = self._scenario.tier("database")[0].name
+        machine = self._site.first("database").name
         name = self._scenario.application.database
-        psql = f"psql --cluster {CLUSTER} -qXAt -v ON_ERROR_STOP=1 -d {name}"
+        psql = f'psql --cluster "{CLUSTER}" -qXAt -v ON_ERROR_STOP=1 -d {name}'
         return self._site.run(machine, f"cd / && runuser -u postgres -- {psql} <<'SQL'\n{sql}\nSQL")
 
 
