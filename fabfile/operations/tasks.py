@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Collection, Context, Task, task
 
-from fabfile.operations import deployment, membership, scaling
+from fabfile.operations import deployment, membership, reach, scaling
 from fabfile.operations import picture as scenario_picture
 from fabfile.operations import status as status_report
 from fabfile.tiers.tier import Tier
@@ -113,6 +113,12 @@ def picture(context: Context, to: str = "") -> None:
     scenario_picture.draw(to)
 
 
+@task
+def flows(context: Context) -> None:
+    """Show who may reach whom: what the tiers listen on, and use of each other."""
+    reach.show()
+
+
 @task(
     help={
         "from-scratch": "measure lab.up and first deploys, too: removes the lab's machines",
@@ -130,7 +136,7 @@ def benchmark(
     report(from_scratch, images, json)
 
 
-ALL = (deploy, plan, status, verify, address, picture, benchmark)
+ALL = (deploy, plan, status, verify, address, picture, flows, benchmark)
 ALL += (add_server, remove_server, scale, maintenance)
 
 

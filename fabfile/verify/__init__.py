@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from types import ModuleType
 
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.engine.script import SYSTEM
@@ -21,15 +22,19 @@ def verify(scenario: Scenario) -> Iterator[Check]:
     """Check the whole scenario; answers every check as soon as it is known, whatever failed."""
     # Whatever ends this early waits for the checks under way: they remove what they have written.
     with _site(scenario) as site, ThreadPoolExecutor(8) as pool:
-        rooms = [tier.room("checks") for tier in TIERS.values()]
-        groups = [*(room for room in rooms if room), services, perimeter, matrix]
-        running = [pool.submit(group.checks, site) for group in groups]
+        running = [pool.submit(room.checks, site) for room in rooms()]
         try:
             for group in running:
                 yield from group.result()
         except BaseException:
             _hurry(site)
             raise
+
+
+def rooms() -> list[ModuleType]:
+    """Return the modules that hold checks: those of each tier, and what spans them."""
+    found = [tier.room("checks") for tier in TIERS.values()]
+    return [*(room for room in found if room), services, perimeter, matrix]
 
 
 def _hurry(site: Site) -> None:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from fabfile.operations.reach import table
 from fabfile.scenario import ROOT
 from fabfile.scenario.flows import FLOWS, joined, sources
 from fabfile.tiers import TIERS
@@ -121,3 +122,7 @@ def test_no_code_names_a_network_of_the_default_scenario():
     files += [path for path in (ROOT / "templates").rglob("*") if path.is_file()]
     named = [str(path) for path in files for name in "1234" if f"lan{name}" in path.read_text()]
     assert named == []
+
+
+def test_the_table_in_the_readme_is_that_of_config_py(read):
+    assert table(read()) in (ROOT / "README.md").read_text(), "print it: invoke flows"

@@ -1,0 +1,35 @@
+"""Shows who may reach whom: the table from which rules, access lists and checks follow."""
+
+from __future__ import annotations
+
+from fabfile.operations.progress import console
+from fabfile.operations.session import scenario as scenario_to_show
+from fabfile.scenario import Scenario
+from fabfile.scenario.flows import FLOWS, Flow
+
+HEAD = ("| from | to | for | port |", "|---|---|---|---|")
+
+
+def show() -> None:
+    """Print the table."""
+    console.print(table(scenario_to_show()), markup=False)
+
+
+def table(scenario: Scenario) -> str:
+    """Return the table of a scenario, as Markdown."""
+    rows: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for flow in FLOWS:
+        targets, ports = rows.setdefault((flow.source, flow.listener.words), ({}, {}))
+        targets[flow.target] = ports[_port(scenario, flow)] = None
+    lines = [
+        f"| {source} | {', '.join(targets)} | {words} | {', '.join(ports)} |"
+        for (source, words), (targets, ports) in rows.items()
+    ]
+    return "\n".join([*HEAD, *lines])
+
+
+def _port(scenario: Scenario, flow: Flow) -> str:
+    if flow.listener.protocol != "tcp":
+        return flow.listener.protocol.upper()
+    first, last = flow.listener.ports(scenario.ports)
+    return f"TCP {first}" if first == last else f"TCP {first} to {last}"
