@@ -92,7 +92,7 @@ def port(machine: Machine) -> int:
 
 def gateway(scenario: Scenario) -> str:
     """Return this computer's address on the management network: every machine's way outside."""
-    return scenario.tier("control")[0].management
+    return scenario.control.management
 
 
 def brick_mount(scenario: Scenario, machine: Machine) -> str:

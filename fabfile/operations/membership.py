@@ -65,11 +65,10 @@ def _entry(
             f"There is no lab on this computer to make {name} in: start it by lab.up, "
             "or name a machine by --host user@address."
         )
+    addresses = {name for server in grown.tier("app") for name in server.addresses}
     # Where the other servers are; a machine elsewhere is logged in on at its own address.
     networks = [
-        name
-        for name in grown.networks
-        if name in grown.tier("app")[0].addresses and not (host and name == MANAGEMENT)
+        name for name in grown.networks if name in addresses and not (host and name == MANAGEMENT)
     ]
     # Those of removed servers stay theirs: the machines may still run, and come back.
     taken = {

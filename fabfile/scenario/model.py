@@ -163,6 +163,13 @@ class Scenario:
         return BY_CODENAME[machine.release]
 
     @property
+    def control(self) -> Machine:
+        """The person's own computer; raises KeyError when config.py does not name it."""
+        for machine in self.tier("control"):
+            return machine
+        raise KeyError("control")
+
+    @property
     def balancers(self) -> tuple[Machine, ...]:
         """The machines that give the users' requests to the app servers."""
         return self.tier("balancer")
@@ -190,6 +197,13 @@ class Scenario:
             return name
         raise KeyError(f"{one.name} and {other.name} are on no common network")
 
+    def meeting(self, tier: str, other: str) -> str:
+        """Return the network on which two tiers meet, the same for all of their machines."""
+        for one in self.tier(tier):
+            for two in self.tier(other):
+                return self.network(one, two)
+        raise KeyError(f"{tier} and {other} do not both have machines")
+
     def address(self, machine: Machine, seen_by: Machine) -> str:
         """Return the address that another machine, or it itself, uses for a machine."""
         return str(machine.addresses[self.network(machine, seen_by)])
@@ -205,7 +219,7 @@ class Scenario:
 
     def inner(self, gate: Machine) -> str:
         """Return the network on which a firewall meets the balancers."""
-        return self.network(gate, self.balancers[0])
+        return self.meeting("firewall", "balancer")
 
     def outer(self, gate: Machine) -> str:
         """Return the network on which the users come to a firewall."""
@@ -215,12 +229,14 @@ class Scenario:
     @property
     def entry(self) -> str:
         """The address at which the users find the application."""
-        return self.address(self.balancers[0], self.tier("firewall")[0])
+        (entry, *_) = self.addresses("balancer", seen_by="firewall")
+        return entry
 
     @property
     def database_address(self) -> str:
         """The address at which the app servers find the database."""
-        return self.addresses("database", seen_by="app")[0]
+        (address, *_) = self.addresses("database", seen_by="app")
+        return address
 
     def in_maintenance(self, machine: Machine) -> bool:
         """Tell whether a server is in maintenance: it gets no clients."""

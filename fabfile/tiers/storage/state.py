@@ -50,7 +50,7 @@ def _brick(scenario: Scenario, machine: Machine) -> str:
 
 def _name(scenario: Scenario, machine: Machine) -> str:
     """Return the address by which the storage servers, and the clients, know one of them."""
-    return scenario.address(machine, seen_by=scenario.tier("app")[0])
+    return str(machine.addresses[scenario.meeting("storage", "app")])
 
 
 def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -127,10 +127,12 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def view(scenario: Scenario, machine: Machine) -> View:
-    """Return what `status` shows of the storage servers: on the first, the volume's health."""
-    units = ("glusterd.service", WATCH_UNIT)
-    if machine != scenario.tier("storage")[0]:
-        return View(units)
+    """Return what `status` shows of a storage server: the first that is up tells of the volume."""
+    names = [_name(scenario, each) for each in scenario.tier("storage")]
+    before = names[: names.index(_name(scenario, machine))]
+    # gluster(8): "Connected" or "Disconnected" of each server.
+    up = " ".join(f"-e '[[:space:]]{name}[[:space:]]*Connected'" for name in before)
+    another = f"gluster pool list | grep -q {up}" if before else "false"
     summary = r"""awk '
 /^Status: Connected/ { up++ }
 /^Status:/ { bricks++ }
@@ -139,9 +141,10 @@ def view(scenario: Scenario, machine: Machine) -> View:
 END { printf "bricks: %d of %d up\nto heal: %d\nsplit-brain: %d\n", up, bricks, heal, torn }'
 """
     return View(
-        units,
+        ("glusterd.service", WATCH_UNIT),
+        f"if ! {another}; then\n"
         f"gluster volume info {VOLUME} | sed -n 's/^Status: /volume {VOLUME}: /p'\n"
-        f"gluster volume heal {VOLUME} info summary | {summary.strip()}",
+        f"gluster volume heal {VOLUME} info summary | {summary.strip()}\nfi",
     )
 
 
