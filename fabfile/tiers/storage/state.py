@@ -128,10 +128,11 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of a storage server: the first that is up tells of the volume."""
-    names = [_name(scenario, each) for each in scenario.tier("storage")]
-    before = names[: names.index(_name(scenario, machine))]
-    # gluster(8): "Connected" or "Disconnected" of each server.
-    up = " ".join(f"-e '[[:space:]]{name}[[:space:]]*Connected'" for name in before)
+    servers = scenario.tier("storage")
+    before = servers[: servers.index(machine)]
+    # gluster(8): "Connected" or "Disconnected" of each server, which it calls by either.
+    names = [name for each in before for name in (each.name, _name(scenario, each))]
+    up = " ".join(f"-e '[[:space:]]{name}[[:space:]]*Connected'" for name in names)
     another = f"gluster pool list | grep -q {up}" if before else "false"
     summary = r"""awk '
 /^Status: Connected/ { up++ }
