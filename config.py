@@ -87,7 +87,7 @@ APPLICATIONS = {
     "crm": {
         "source": "crm",  # a directory
         "exclude": ["tests", "__pycache__", ".pytest_cache"],
-        "packages": ["python3-flask", "python3-psycopg2", "gunicorn"],  # of Debian
+        "packages": ["python3-flask", "python3-pil", "python3-psycopg2", "gunicorn"],  # of Debian
         "build": "python3 -m compileall -q .",
         "migrate": "python3 manage.py migrate",
         "seed": "python3 manage.py seed",  # once ever
