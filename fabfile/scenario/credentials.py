@@ -47,11 +47,15 @@ def known_secrets(state: Path) -> list[str]:
 def scram_verifier(password: str, role: str) -> str:
     """Return what PostgreSQL stores of a password, so that the password itself stays here.
 
-    RFC 5803 (SCRAM-SHA-256). The salt follows from password and role: the same verifier each
-    time, which can be compared with the stored one.
+    The salt follows from password and role: the same verifier each time, which can be compared
+    with the stored one.
     """
-    iterations = 4096
     salt = hashlib.sha256(f"salt of {role} {password}".encode()).digest()[:16]
+    return salted_verifier(password, salt, 4096)
+
+
+def salted_verifier(password: str, salt: bytes, iterations: int) -> str:
+    """Return the SCRAM-SHA-256 verifier of a password (RFC 5803) as PostgreSQL writes it."""
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     stored_key = hashlib.sha256(client_key).digest()

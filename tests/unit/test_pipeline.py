@@ -10,7 +10,7 @@ from fabfile import pipeline
 from fabfile.engine.resources import File, Unpacked
 from fabfile.operations.progress import hide
 from fabfile.scenario import ROOT, Scenario, load
-from fabfile.scenario.credentials import known_secrets, scram_verifier, secret
+from fabfile.scenario.credentials import known_secrets, secret
 from fabfile.scenario.inventory import Inventory
 from fabfile.tiers.app import release
 from fabfile.tiers.app import state as app
@@ -107,10 +107,3 @@ def test_a_secret_is_made_once_and_kept_for_its_owner_only(tmp_path) -> None:
     assert secret(tmp_path / "state", "password") == first
     assert stat.S_IMODE((tmp_path / "state/secrets.json").stat().st_mode) == 0o600
     assert hide(f"it is {first}.", known_secrets(tmp_path / "state")) == "it is ********."
-
-
-def test_scram_verifier_has_the_form_that_postgresql_stores() -> None:
-    verifier = scram_verifier("pencil", "crm")
-    assert verifier == scram_verifier("pencil", "crm") != scram_verifier("pencil", "other")
-    scheme, iterations, keys = verifier.split("$")
-    assert (scheme, iterations.split(":")[0], len(keys)) == ("SCRAM-SHA-256", "4096", 89)
