@@ -1,72 +1,19 @@
-"""Fixtures: a PostgreSQL of their own, the application, and a browser that uses it."""
+"""Fixtures: a PostgreSQL of their own, the application, and browsers that use it."""
 
-import io
 import os
-import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from application import create_app
+from application.migrations import migrate
+from application.settings import Settings
+from crm_browser import PASSWORD_HASH, Browser
+from crm_cluster import Cluster
 from flask import Flask
-from werkzeug.security import generate_password_hash
-from werkzeug.test import TestResponse
-
-TESTS = Path(__file__).resolve().parent
-sys.path[:0] = [str(TESTS.parent), str(TESTS)]
-
-from application import create_app  # noqa: E402
-from application.migrations import migrate  # noqa: E402
-from application.settings import Settings  # noqa: E402
-from crm_cluster import Cluster  # noqa: E402 - only importable after the line above
 
 # All that a test gets of the environment of who runs it.
 ENVIRONMENT = ("PATH", "TMPDIR", "PYTEST_CURRENT_TEST")
-PASSWORD = "correct horse"
-# One round: the tests are not about how slow hashing is.
-PASSWORD_HASH = generate_password_hash(PASSWORD, "pbkdf2:sha256:1")
-
-
-class Browser:
-    """A visitor with a cookie jar who reads the CSRF token from the page shown last."""
-
-    def __init__(self, app: Flask) -> None:
-        """Start without a cookie."""
-        self.client = app.test_client()
-        self.token = ""
-
-    def get(self, path: str) -> TestResponse:
-        """Open a page."""
-        response = self.client.get(path)
-        found = re.search(r'name="csrf_token" value="([^"]+)"', response.get_data(as_text=True))
-        self.token = found[1] if found else self.token
-        return response
-
-    def post(self, path: str, **fields: object) -> TestResponse:
-        """Send a form; bytes become a file whose name says nothing about its content."""
-        data = {"csrf_token": self.token}
-        for name, value in fields.items():
-            data[name] = (io.BytesIO(value), "upload.bin") if isinstance(value, bytes) else value
-        return self.client.post(path, data=data)
-
-    def log_in(self, login: str = "admin", password: str = PASSWORD) -> TestResponse:
-        """Log in, and read the token of the new session."""
-        self.get("/login")
-        response = self.post("/login", login=login, password=password)
-        if response.status_code == 303:
-            self.get("/customers/new")
-        return response
-
-    def add(self, name: str, **fields: object) -> str:
-        """Add a customer and return its path."""
-        response = self.post("/customers/new", name=name, **fields)
-        assert response.status_code == 303, response.get_data(as_text=True)
-        return response.headers["Location"]
-
-    def api(self, method: str, path: str, body: object = None) -> TestResponse:
-        """Call the JSON API with the CSRF token."""
-        headers = {"X-CSRF-Token": self.token}
-        return self.client.open(path, method=method, json=body, headers=headers)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from application import accounts
-from conftest import PASSWORD, Browser
+from crm_browser import PASSWORD, Browser
 from flask import Flask
 
 

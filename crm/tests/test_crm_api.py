@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from conftest import Browser
+from crm_browser import Browser
 from crm_samples import png
 
 

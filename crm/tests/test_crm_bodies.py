@@ -5,7 +5,7 @@ import socket
 
 import pytest
 from application import bodies, photos
-from conftest import Browser
+from crm_browser import Browser
 from crm_samples import png
 from werkzeug.test import TestResponse
 

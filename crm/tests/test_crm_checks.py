@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from application import accounts
-from conftest import PASSWORD, PASSWORD_HASH, Browser
+from crm_browser import PASSWORD, PASSWORD_HASH, Browser
 from crm_cluster import Cluster
 from crm_samples import png
 from flask import Flask

@@ -1,7 +1,7 @@
 """Customers and visits as pages."""
 
 import pytest
-from conftest import Browser
+from crm_browser import Browser
 
 
 def test_a_customer_from_first_to_last(browser: Browser) -> None:

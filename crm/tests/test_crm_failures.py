@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from application import database, health, photos
-from conftest import Browser
+from crm_browser import Browser
 from crm_cluster import Cluster
 from flask import Flask
 

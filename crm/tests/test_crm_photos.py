@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from application import customers, images, photos
-from conftest import Browser
+from crm_browser import Browser
 from crm_samples import jpeg, pixels, png, webp
 
 Files = Callable[[], list[str]]

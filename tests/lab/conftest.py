@@ -1,51 +1,32 @@
 """Fixtures of the lab tests: one deployed lab for all of them, and the order they run in."""
 
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.lab.lab import Lab  # noqa: E402 - only importable after the line above
-from tests.lab.other_applications import CRM_2017_SOURCE  # noqa: E402
+from tests.lab.lab import Lab
+from tests.lab.other_applications import CRM_2017_SOURCE
 
 LEFT_OUT = pytest.StashKey[int]()
 
-# First what only looks, then what disturbs and repairs; what takes the lab away comes last.
-ORDER = (
-    "firewall",
-    "network",
-    "balancer",
-    "app",
-    "database",
-    "storage",
-    "secrets",
-    "commands",
-    "drift",
-    "logins",
-    "habits",
-    "elsewhere",
-    "failures",
-    "database_faults",
-    "recovery",
-    "lockout",
-    "flushed",
-    "verify",
-    "scaling",
-    "absent",
-    "scaling_interrupted",
-    "interrupted",
-    "reboots",
-    "leftovers",
-    "bare",
-    # Behind the comparison of bare with prepared machines: these install packages of their own.
-    "node_sample",
-    "crm_2017",
-)
+HERE = Path(__file__).resolve().parent
+# What a test file says of itself with `pytestmark`, in the order in which the files run.
+ORDER = {
+    "only_looks": "leaves everything as it is",
+    "disturbs": "changes machines and repairs them, as do files that say nothing",
+    "takes_the_lab_away": "removes machines",
+    "begins_with_bare_machines": "compares what comes of bare machines with prepared ones",
+    "installs_packages": "leaves packages on machines that they have of nobody else",
+}
+DEFAULT = "disturbs"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    for name, meaning in ORDER.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,13 +35,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the modules into their order, and leave out those whose subject is not at hand."""
-    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+    """Put the files into their order, and leave out those whose subject is not at hand."""
+    items.sort(key=_place)
     if not CRM_2017_SOURCE:
         left_out = [item for item in items if item.path.stem == "test_crm_2017"]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
         config.stash[LEFT_OUT] = len(left_out)
+
+
+def _place(item: pytest.Item) -> int:
+    """Return where a test comes; those of other directories stay in front."""
+    if HERE not in item.path.parents:
+        return -1
+    said = {mark.name for mark in item.iter_markers()} & {*ORDER}
+    return [*ORDER].index(said.pop() if said else DEFAULT)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

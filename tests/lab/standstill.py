@@ -1,6 +1,6 @@
 """Runs fab or invoke as a person does, but stands still at a named step, to be cut off right there.
 
-    python tests/lab/standstill.py '["s4 enable and start crm"]' invoke add-server --name s4
+    python -m tests.lab.standstill '["s4 enable and start crm"]' invoke add-server --name s4
 
 A step is told by words of "MACHINE SUMMARY", as deploy prints them, of what a lab task says, or of
 "create MACHINE" and "start MACHINE", by which the lab makes one. What a machine does itself, it
@@ -17,10 +17,6 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fabfile.engine import script
 from fabfile.engine.change import Change

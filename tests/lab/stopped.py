@@ -14,6 +14,7 @@ from fabfile.engine.waiting import wait_until
 from tests.lab import standstill
 from tests.lab.commands import wait_for
 from tests.lab.lab import Lab
+from tests.lab.places import ROOT
 
 
 class Stopped:
@@ -59,8 +60,9 @@ def stopped(
     """
     with tempfile.NamedTemporaryFile(prefix="stopped-") as output:
         process = subprocess.Popen(
-            [sys.executable, standstill.__file__, json.dumps([at, *also]), *words],
+            [sys.executable, "-m", standstill.__name__, json.dumps([at, *also]), *words],
             env=lab.environment(),
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -26,7 +26,7 @@ HARDENED = {
     "IPAddressDeny": "0.0.0.0/0 ::/0",
 }
 
-pytestmark = pytest.mark.parametrize("name", APPS)
+pytestmark = [pytest.mark.only_looks, pytest.mark.parametrize("name", APPS)]
 
 
 @pytest.fixture

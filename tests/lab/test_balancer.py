@@ -10,6 +10,8 @@ import requests
 from tests.lab.places import STATE
 from tests.lab.traffic import trouble
 
+pytestmark = pytest.mark.only_looks
+
 
 @pytest.fixture
 def lb(lab):

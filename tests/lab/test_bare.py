@@ -7,6 +7,8 @@ import pytest
 from tests.lab.commands import wait_for
 from tests.lab.stopped import await_unlocked, stopped
 
+pytestmark = pytest.mark.begins_with_bare_machines
+
 # What packages ask before they start a service, in the middle of their installation.
 STAND_STILL = """
 cat > /usr/sbin/policy-rc.d <<'SH'

@@ -11,6 +11,8 @@ from tests.lab import places
 from tests.lab.commands import as_root, run
 from tests.lab.lab import BIN, bridges, rules
 
+pytestmark = pytest.mark.only_looks
+
 MISTAKES = {
     "address used twice": (
         lambda e: e["MACHINES"]["s2"].update(lan3=e["MACHINES"]["s1"]["lan3"]),

@@ -11,6 +11,8 @@ from tests.lab import other_applications, places
 from tests.lab.commands import wait_for
 from tests.lab.webdriver import browser as real_browser
 
+pytestmark = pytest.mark.installs_packages
+
 APPS = ("s1", "s2", "s3")
 NAME = "crm-2017"
 

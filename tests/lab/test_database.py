@@ -7,6 +7,8 @@ import pytest
 from fabfile.scenario.credentials import scram_verifier
 from tests.lab.places import STATE
 
+pytestmark = pytest.mark.only_looks
+
 CLUSTER = "/etc/postgresql/15/main"
 
 

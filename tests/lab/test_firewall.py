@@ -7,6 +7,8 @@ import pytest
 from tests.lab import knocking
 from tests.lab.commands import wait_for
 
+pytestmark = pytest.mark.only_looks
+
 SCRIPT = "/etc/fw/fw.fw"
 # Seconds for what must come about, whatever else this computer does.
 LONG = 20

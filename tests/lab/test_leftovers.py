@@ -10,6 +10,8 @@ from tests.lab.commands import as_root, run
 from tests.lab.lab import bridges, rules
 from tests.lab.stopped import stopped
 
+pytestmark = pytest.mark.takes_the_lab_away
+
 
 @pytest.fixture(scope="module", autouse=True)
 def remembered(prepared_state):

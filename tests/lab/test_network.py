@@ -7,6 +7,8 @@ import pytest
 from tests.lab import places
 from tests.lab.commands import as_root, run, wait_for
 
+pytestmark = pytest.mark.only_looks
+
 PREFIX = "2001:db8:91::"
 # A router advertisement (RFC 4861 section 4.2) with a prefix to make addresses from. Its low
 # preference and its lifetime of 10 s keep it from doing harm where it is believed.

@@ -12,6 +12,8 @@ from fabfile.tiers.app.migration import LOCK
 from tests.lab import other_applications
 from tests.lab.commands import wait_for
 
+pytestmark = pytest.mark.installs_packages
+
 APPS = ("s1", "s2", "s3")
 NAME = "node-sample"
 # Holds the lock of migrations until someone waits for it.

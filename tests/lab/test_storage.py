@@ -4,6 +4,8 @@ import secrets
 
 import pytest
 
+pytestmark = pytest.mark.only_looks
+
 SERVERS = ("nas1", "nas2", "nas3")
 CLIENT_PORT = 24007
 

@@ -7,20 +7,17 @@ import grp
 import importlib.util
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from fabfile.engine.change import Change
+from fabfile.engine.survey import surveyed
+from fabfile.scenario import Scenario, ScenarioError, model
+from fabfile.scenario.validation import scenario_from
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from fabfile.engine.change import Change  # noqa: E402 - only importable after the line above
-from fabfile.engine.survey import surveyed  # noqa: E402
-from fabfile.scenario import Scenario, ScenarioError, model  # noqa: E402
-from fabfile.scenario.validation import scenario_from  # noqa: E402
-
 # All that a test gets of the environment of who runs it.
 ENVIRONMENT = ("PATH", "TMPDIR", "PYTEST_CURRENT_TEST")
 
