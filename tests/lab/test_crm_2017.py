@@ -8,13 +8,20 @@ import requests
 
 from fabfile.tiers.app.checks.browser import png
 from tests.lab import other_applications, places
-from tests.lab.commands import wait_for
-from tests.lab.webdriver import browser as real_browser
+from tests.lab.webdriver import await_text, browser, click, enter
 
 pytestmark = pytest.mark.installs_packages
 
 APPS = ("s1", "s2", "s3")
 NAME = "crm-2017"
+# Answers which server sends the image to the browser, and its size there.
+FETCH = """
+const [url, done] = arguments;
+fetch(url, {cache: "no-store"}).then(async answer => {
+    const bits = await createImageBitmap(await answer.blob());
+    done(`${answer.headers.get("X-Served-By")} ${bits.width}x${bits.height}`);
+}).catch(error => done(String(error)));
+"""
 
 
 @pytest.fixture(scope="module")
@@ -113,39 +120,27 @@ def test_verify_tells_accounts_that_anybody_can_use(lab, config, person):
 def test_in_a_real_browser_a_photo_is_seen_from_each_server(lab, config, password, tmp_path):
     photo, url = tmp_path / "photo.png", lab.scenario.url
     photo.write_bytes(png())
-    with real_browser() as page:
-        page.go(f"{url}session")
-        page.type("#login", "admin2")
-        page.type("#password", password)
-        page.click("button[type=submit]")
-        page.await_text("admin2")
-        page.go(f"{url}customers/new")
-        page.type("[name=code]", "browser")
-        page.type("[name=name]", "Entered in a browser")
-        page.run("document.querySelector('[name=code]').form.submit()")
-        page.await_text("Cliente creado con éxito.")
-        page.go(f"{url}users/1/edit")
-        page.type("[name=photo]", str(photo))
-        page.click("#keepphoto")  # it is ticked: keep the old one
-        page.run("document.querySelector('#myForm').submit()")
-        page.await_text("Imagen nueva guardada con éxito.")
-        image = page.run("return document.querySelector(\"img[src^='/uploads/']\").src")
-        servers = {fetched(page, image) for _ in range(2 * len(APPS))}
+    with browser() as page:
+        page.get(f"{url}session")
+        enter(page, "#login", "admin2")
+        enter(page, "#password", password)
+        click(page, "button[type=submit]")
+        await_text(page, "admin2")
+        page.get(f"{url}customers/new")
+        enter(page, "[name=code]", "browser")
+        enter(page, "[name=name]", "Entered in a browser")
+        page.execute_script("document.querySelector('[name=code]').form.submit()")
+        await_text(page, "Cliente creado con éxito.")
+        page.get(f"{url}users/1/edit")
+        enter(page, "[name=photo]", str(photo))
+        click(page, "#keepphoto")  # it is ticked: keep the old one
+        page.execute_script("document.querySelector('#myForm').submit()")
+        await_text(page, "Imagen nueva guardada con éxito.")
+        image = page.execute_script("return document.querySelector(\"img[src^='/uploads/']\").src")
+        servers = {page.execute_async_script(FETCH, image) for _ in range(2 * len(APPS))}
         assert servers == {f"{name} 8x8" for name in APPS}
     sql(lab, """DELETE FROM "Customers" WHERE code = 'browser'""")
     # The administrator has a photo now, which is on each of their posts, and must not be touched.
     wrong, text = falses(lab, config)
     assert not wrong, text
     assert lab.get(image.removeprefix(url)).status_code == 200
-
-
-def fetched(page, image):
-    """Return which server sent the image to the browser, and its size there."""
-    page.run(
-        "window.seen = '';"
-        f"fetch('{image}', {{cache: 'no-store'}}).then(async answer => {{"
-        "const bits = await createImageBitmap(await answer.blob());"
-        "window.seen = `${answer.headers.get('X-Served-By')} ${bits.width}x${bits.height}`; });"
-    )
-    wait_for("the image in the browser", lambda: page.run("return window.seen"))
-    return page.run("return window.seen")
