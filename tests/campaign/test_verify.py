@@ -34,7 +34,7 @@ def test_verify_in_a_loop_over_a_site_that_lives(lab):
         lab.sql("SELECT session_epoch FROM users WHERE login = 'admin'", "crm"),
     )
     times, wrong = [], []
-    with traffic(lab.scenario, seconds=3 * SECONDS, **LOAD) as running:
+    with traffic(lab.scenario, **LOAD) as running:
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             begin = time.monotonic()

@@ -1,6 +1,7 @@
 """Clients that take their time, or send what nobody wants: runs where the users are.
 
-Like `tests.lab.load`, it needs nothing but Debian's python3-minimal, and `main` is its beginning.
+It needs nothing but what Debian's python3-minimal holds, as a client of the lab has no more: no
+json, no http.client. Sent to a machine as text by `tests.lab.traffic`, which calls `main`.
 """
 
 import select

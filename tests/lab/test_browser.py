@@ -3,7 +3,7 @@
 import pytest
 from selenium.webdriver.common.by import By
 
-from fabfile.verify.browser import png
+from fabfile.tiers.app.checks.browser import png
 from tests.lab.commands import wait_for
 from tests.lab.webdriver import await_text, browser, click, enter
 

@@ -1,6 +1,5 @@
-"""Clients that keep asking while something is done: a load on c1, and its report."""
+"""Clients that keep asking while something is done, and the report of what they saw."""
 
-import ast
 import subprocess
 import threading
 from collections import Counter
@@ -11,12 +10,12 @@ from pathlib import Path
 
 from fabfile.lab.commands import ssh_command
 from fabfile.scenario import Scenario
+from tests.lab.load import Load
 
-LOAD, SLOW = (Path(__file__).with_name(name).read_text() for name in ("load.py", "slow.py"))
+SLOW = Path(__file__).with_name("slow.py").read_text()
 # Reads the program, and leaves the rest of standard input to it.
-START = 'import sys; exec(compile(sys.stdin.read(int(sys.stdin.readline())), "load", "exec"))'
+START = 'import sys; exec(compile(sys.stdin.read(int(sys.stdin.readline())), "slow", "exec"))'
 SECONDS = 400  # at most, whatever is done meanwhile
-THREADS = {"kept": 4, "new": 4, "writers": 1, "interval": 0.1, "write_interval": 0.25}
 
 
 @dataclass
@@ -60,23 +59,21 @@ class Traffic:
 
 
 @contextmanager
-def traffic(scenario: Scenario, client: str = "c1", **settings: object) -> Iterator[Traffic]:
-    """Have clients ask steadily during the block, and answer what they saw."""
-    wanted = {
-        "host": scenario.entry,
-        "port": scenario.ports["http"],
-        "password": scenario.secret("administrator_password"),
-        "seconds": SECONDS,
-        **THREADS,
-        **settings,
-    }
+def traffic(scenario: Scenario, **settings: object) -> Iterator[Traffic]:
+    """Have clients ask steadily during the block, and answer what they saw.
+
+    They are on this computer, which is on the users' side of the firewall.
+    """
+    load = Load(scenario.url, scenario.secret("administrator_password"), **settings)
     running = Traffic()
-    with _program(scenario, client, LOAD, wanted) as process:
+    with load.running():
         yield running
-        assert process.poll() is None, "the load ended before what it was for"
-        out, err = process.communicate("stop\n")
-        assert process.returncode == 0, f"the load failed: {err}"
-        running.report = Report(**ast.literal_eval(out))
+    seen, errors = [*load.seen], [*load.errors]
+    lost = load.lost()
+    load.clean()
+    running.report = Report(
+        load.seconds, seen, errors, len(load.written), lost, load.errors[len(errors) :]
+    )
 
 
 @contextmanager
@@ -90,19 +87,17 @@ def trouble(scenario: Scenario, how: str, clients: int, *paths: str) -> Iterator
         "clients": clients,
         "paths": paths,
     }
-    with _program(scenario, "c1", SLOW, wanted) as process:
+    with _program(scenario, wanted) as process:
         yield
         _, err = process.communicate("stop\n")
         assert process.returncode == 0, f"the trouble failed: {err}"
 
 
 @contextmanager
-def _program(
-    scenario: Scenario, client: str, text: str, wanted: dict
-) -> Iterator[subprocess.Popen]:
-    """Run a program on a client of the lab, and give it once it has started; it ends in time."""
-    program = f"{text}\nmain({wanted!r})\n"
-    command = [*ssh_command(scenario, client), f"python3 -uc '{START}'"]
+def _program(scenario: Scenario, wanted: dict) -> Iterator[subprocess.Popen]:
+    """Run slow.py on a client of the lab, and give it once it has started; it ends in time."""
+    program = f"{SLOW}\nmain({wanted!r})\n"
+    command = [*ssh_command(scenario, "c1"), f"python3 -uc '{START}'"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
