@@ -12,8 +12,9 @@ from typing import Any
 from fabfile.engine.remote import MachineError, Output, Remote
 from fabfile.scenario import Machine, Scenario
 
-# With room for a scan's many sockets, as far as the machine lets root have it.
-PYTHON = "ulimit -n 50000 2>/dev/null || ulimit -n $(ulimit -Hn); exec python3 -"
+# With room for a scan's many sockets, as far as the machine lets root have it. Isolated (-I): files
+# in the log-in user's home are no modules.
+PYTHON = "ulimit -n 50000 2>/dev/null || ulimit -n $(ulimit -Hn); exec python3 -I -"
 
 
 @dataclass(frozen=True)
@@ -61,22 +62,22 @@ class Site:
         """Run a shell script as root on a machine; answers its output whatever the exit code."""
         return _said(self.remotes[machine].run(script, seconds=seconds))
 
-    def python(self, machine: str, program: str, seconds: float = 10) -> str:
-        """Run a Python program as root on a machine; raises RuntimeError when it fails."""
-        # As input, not as an argument: it would show in the process list.
-        output = self.remotes[machine].pipe(PYTHON, program.encode(), seconds=seconds)
-        if output.code:
-            last = (output.text.strip().splitlines() or [f"exit code {output.code}"])[-1]
-            raise RuntimeError(f"{machine}: the program failed: {last}")
-        return _said(output)
-
     def program(self, machine: str, path: Path, given: object, seconds: float = 10) -> Any:
-        """Run a Python program as root on a machine; returns what its `main` makes of `given`.
+        """Run a file's program as root on a machine; answer what its `main(given)` returns.
 
-        Both are literals. Raises RuntimeError when it fails.
+        `given` and the answer are what a Python literal can say. The file must do with Debian's
+        python3-minimal. Raises RuntimeError, in one line, when the program fails.
         """
+        # As input, not as an argument: it would show in the process list.
         text = f"{path.read_text()}\nprint(repr(main({given!r})))\n"
-        return ast.literal_eval(self.python(machine, text, seconds).strip().splitlines()[-1])
+        output = self.remotes[machine].pipe(PYTHON, text.encode(), seconds=seconds)
+        last = (_said(output).strip().splitlines() or [f"exit code {output.code}"])[-1]
+        if output.code:
+            raise RuntimeError(f"{machine}: {path.name} failed: {last}")
+        try:
+            return ast.literal_eval(last)
+        except (SyntaxError, ValueError):
+            raise RuntimeError(f"{machine}: {path.name} gave no answer: {last}") from None
 
 
 def _said(output: Output) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from socket import create_connection
 
 from fabfile.engine.remote import MachineError
@@ -13,10 +13,10 @@ from fabfile.scenario import Machine
 from fabfile.scenario.model import MANAGEMENT
 from fabfile.tiers import TIERS
 from fabfile.verify.check import Check, Site, judged, together
-from fabfile.verify.scan import program
 
 USED_PORTS = (22, 25, 80, 111, 443, 3306, 5432, 8080)
 UDP_PORTS = (53, 67, 111, 123, 161, 514, 24007)
+SCAN = Path(__file__).parent / "programs/scan.py"
 SCAN_SECONDS = 120
 
 
@@ -113,20 +113,19 @@ def _tcp(site: Site, client: Machine, found: dict, only: str) -> tuple[bool, str
     outer, inner = scenario.outer(gate), scenario.inner(gate)
     whole = {scenario.entry, str(gate.addresses[outer]), str(gate.addresses[inner])}
     ports = _ports(site)
-    text = program(
-        source=str(client.addresses[outer]),
-        interface=client.interface(outer),
-        gateway=str(gate.addresses[outer]),
-        networks=[str(each) for name, each in scenario.networks.items() if name != outer],
-        open=(scenario.entry, scenario.ports["http"]),
-        tcp=[
-            (address, range(1, 65536) if address in whole else ports)
-            for address in _addresses(site)
-        ],
-        udp=[(address, port) for address in _addresses(site) for port in UDP_PORTS],
-        ipv6=[(address, port) for address in _ipv6(site, gate) for port in ports],
-    )
-    found.update(ast.literal_eval(site.python(client.name, text, SCAN_SECONDS).strip()))
+    others = [address for address in _addresses(site) if address not in whole]
+    given = {
+        "source": str(client.addresses[outer]),
+        "interface": client.interface(outer),
+        "gateway": str(gate.addresses[outer]),
+        "networks": [str(each) for name, each in scenario.networks.items() if name != outer],
+        "open": (scenario.entry, scenario.ports["http"]),
+        "whole": sorted(whole),
+        "tcp": [(address, port) for address in others for port in ports],
+        "udp": [(address, port) for address in _addresses(site) for port in UDP_PORTS],
+        "ipv6": [(address, port) for address in _ipv6(site, gate) for port in ports],
+    }
+    found.update(site.program(client.name, SCAN, given, SCAN_SECONDS))
     seen = f"{found['tried']} ports tried, open: {', '.join(found['open']) or 'none'}"
     seen += f"; refused: {', '.join(found['refused'][:5])}" if found["refused"] else ""
     return found["open"] == [only] and not found["refused"], seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from pathlib import Path
 
 import requests
 
@@ -16,15 +17,8 @@ ASK_SECONDS = 6
 ROUNDS, TOLERANCE = 10, 2
 WINDOWS = 3
 
-STATISTICS = """
-import socket
-with socket.socket(socket.AF_UNIX) as one:
-    one.settimeout(5)
-    one.connect("/run/haproxy/admin.sock")
-    one.sendall(b"show stat\\n")
-    while data := one.recv(65536):
-        print(data.decode(), end="")
-"""
+STATISTICS = Path(__file__).parent / "programs/statistics.py"
+SOCKET = "/run/haproxy/admin.sock"
 
 
 def checks(site: Site) -> list[Check]:
@@ -127,7 +121,7 @@ def _answers(site: Site, total: int) -> Counter:
 
 def _given(site: Site) -> dict[str, int]:
     """Return how many requests the balancer has given to each app server so far."""
-    text = site.python(site.first("balancer").name, STATISTICS)
+    text = site.program(site.first("balancer").name, STATISTICS, SOCKET)
     rows = csv.DictReader(text.removeprefix("# ").splitlines())
     servers = {machine.name for machine in site.scenario.tier("app")}
     return {row["svname"]: int(row["lbtot"]) for row in rows if row["svname"] in servers}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
 from fabfile.tiers.database import sqlite
@@ -11,23 +13,7 @@ from fabfile.verify.check import Check, Site, judged
 # one. Of several versions the latest.
 CLUSTER = '$(pg_lsclusters -h | awk \'$2 == "main" { print $1 "/" $2 }\' | tail -n 1)'
 CONNECTED_SECONDS = 10
-
-STARTUP = """
-import socket, struct
-body = struct.pack("!I", 196608) + b"user\\0{name}\\0database\\0{name}\\0\\0"
-connection = socket.create_connection(("{address}", {port}), 5)
-connection.settimeout(5)
-connection.sendall(struct.pack("!I", len(body) + 4) + body)
-print(connection.recv(4096).decode(errors="replace").replace("\\0", " "))
-"""
-
-HEALTH = """
-import socket
-connection = socket.create_connection(("{address}", {port}), 5)
-connection.settimeout(5)
-connection.sendall(b"GET {path} HTTP/1.0\\r\\n\\r\\n")
-print(connection.recv(4096).decode(errors="replace").splitlines()[0])
-"""
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 def checks(site: Site) -> list[Check]:
@@ -65,9 +51,12 @@ def _connected(site: Site, app: Machine) -> tuple[bool, str]:
     application = site.scenario.application
     # From a balancer, as nobody else may; but past HAProxy, to leave its turns alone.
     balancer = site.first("balancer")
-    address = site.scenario.address(app, seen_by=balancer)
-    port = site.scenario.ports["app"]
-    site.python(balancer.name, HEALTH.format(address=address, port=port, path=application.health))
+    given = {
+        "address": site.scenario.address(app, seen_by=balancer),
+        "port": site.scenario.ports["app"],
+        "path": application.health,
+    }
+    site.program(balancer.name, PROGRAMS / "health.py", given)
     seen = ""
 
     def connected(_left: float) -> bool:
@@ -88,14 +77,16 @@ def _connected(site: Site, app: Machine) -> tuple[bool, str]:
 
 
 def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
-    program = STARTUP.format(
-        name=site.scenario.application.database,
-        address=site.scenario.database_address,
-        port=site.scenario.ports["database"],
-    )
-    answer = site.python(stranger.name, program)
-    refused = "no pg_hba.conf entry" in answer
-    return refused, "no pg_hba.conf entry for it" if refused else "it was asked to log in"
+    given = {
+        "address": site.scenario.database_address,
+        "port": site.scenario.ports["database"],
+        "user": site.scenario.application.database,
+        "database": site.scenario.application.database,
+    }
+    kind, said = site.program(stranger.name, PROGRAMS / "startup.py", given)
+    if "no pg_hba.conf entry" in said:
+        return True, "no pg_hba.conf entry for it"
+    return False, "it was asked to log in" if kind == "R" else said
 
 
 def _wrong_password(site: Site, app: Machine) -> tuple[bool, str]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import secrets
+from pathlib import Path
 from xml.etree import ElementTree
 
 from fabfile.engine.remote import MachineError
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
 from fabfile.tiers.storage import copies
-from fabfile.tiers.storage.handshake import program
 from fabfile.verify.check import Check, Site, judged, together
 
 MOUNT = "/mnt/nas"
 VOLUME = "nas"
+HANDSHAKE = Path(__file__).parent / "programs/handshake.py"
 HEAL_SECONDS = 15
 # Of the files that are written for the checks, in the root of the volume.
 PREFIX = ".verify-"
@@ -135,11 +135,11 @@ def _healed(site: Site) -> tuple[bool, str]:
 
 
 def _mountable(site: Site, outsider: Machine) -> tuple[bool, str]:
-    script = program(_bricks(site))
+    bricks = _bricks(site)
     apps = site.scenario.present("app")
     answers = together(
         [*apps, outsider],
-        lambda machine: ast.literal_eval(site.python(machine.name, script, 30).strip()),
+        lambda machine: site.program(machine.name, HANDSHAKE, bricks, 30),
     )
     refused = answers.pop(outsider.name)
     seen = [f"{outsider.name}: {', '.join(sorted(set(refused)))}"]

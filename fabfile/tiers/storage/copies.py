@@ -6,8 +6,8 @@ bricks differ for moments: only what differs in every look is wrong.
 
 from __future__ import annotations
 
-import json
 import secrets
+from pathlib import Path
 from xml.etree import ElementTree
 
 from fabfile.engine.waiting import wait_until
@@ -15,67 +15,11 @@ from fabfile.scenario import Machine
 from fabfile.verify.check import Site, together
 
 VOLUME = "nas"
+PROGRAM = Path(__file__).parent / "programs/copies.py"
 # For the names on one server; of more files than that, a part is compared, each time another.
 FILES, SECONDS = 50_000, 5
 SAMPLE = 40
 LOOK_SECONDS = 10
-
-PROGRAM = """
-import hashlib, heapq, json, os, time
-
-given = GIVEN
-end = time.monotonic() + given["seconds"]
-
-def rank(path):
-    return hashlib.md5((given["seed"] + path).encode(errors="replace")).digest()
-
-def directories():
-    for directory, below, _ in os.walk(given["brick"]):
-        if directory == given["brick"]:
-            below[:] = [each for each in below if each != ".glusterfs"]
-        yield os.path.relpath(directory, given["brick"])
-
-def listed(directory):
-    found = {}
-    try:
-        for entry in os.scandir(os.path.join(given["brick"], directory)):
-            # What begins with a dot comes and goes: probes, and what is not complete yet.
-            if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
-                found[os.path.join(directory, entry.name)] = entry.stat().st_size
-    except OSError:
-        pass
-    return found
-
-def digest(path):
-    try:
-        with open(os.path.join(given["brick"], path), "rb") as file:
-            start = hashlib.sha256(file.read(1 << 20)).hexdigest()
-            return [os.fstat(file.fileno()).st_size, start]
-    except OSError:
-        return None
-
-def overview():
-    names, count, sample, whole = {}, 0, [], True
-    for directory in sorted(directories(), key=rank):
-        if count > given["files"] or time.monotonic() > end:
-            whole = False
-            break
-        found = listed(directory)
-        count += len(found)
-        said = repr(sorted(found.items())).encode(errors="replace")
-        names[directory] = hashlib.sha256(said).hexdigest()
-        sample = heapq.nsmallest(given["sample"], [*sample, *found], key=rank)
-    contents = {path: digest(path) for path in sample}
-    return {"files": count, "whole": whole, "names": names, "sample": contents}
-
-if given["directories"] is not None:
-    answer = {path: size for each in given["directories"] for path, size in listed(each).items()}
-elif given["paths"] is not None:
-    answer = {path: digest(path) for path in given["paths"]}
-else:
-    answer = overview()
-print(json.dumps(answer))
-"""
 
 
 def same(site: Site) -> tuple[bool, str]:
@@ -108,9 +52,11 @@ def _compared(site: Site, servers: list[Machine]) -> tuple[list[dict], list[str]
     given |= {"paths": None, "files": FILES, "seconds": SECONDS, "sample": SAMPLE}
 
     def asked(**more: object) -> list[dict]:
-        program = f"GIVEN = {given | more!r}\n{PROGRAM}"
-        answers = together(servers, lambda nas: site.python(nas.name, program, 4 * SECONDS))
-        return [json.loads(answer) for answer in answers.values()]
+        wanted = given | more
+        answers = together(
+            servers, lambda nas: site.program(nas.name, PROGRAM, wanted, 4 * SECONDS)
+        )
+        return list(answers.values())
 
     looks = asked()
     whole = all(look["whole"] for look in looks)
