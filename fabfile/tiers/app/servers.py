@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from fabfile.engine.resources.pending import mark
-from fabfile.engine.script import AWAIT, STATE
+from fabfile.engine.script import AWAIT
 from fabfile.scenario import Scenario
 from fabfile.tiers.app import health
 from fabfile.tiers.app import state as app
 
-# What a server ran before a change, until the next one.
-PREVIOUS = f"{STATE}/previous"
+LIBRARY = Path(__file__).with_suffix(".sh").read_text()
 
 
 def running_release(scenario: Scenario) -> str:
@@ -22,12 +22,7 @@ def running_release(scenario: Scenario) -> str:
 
 def holdings(scenario: Scenario) -> str:
     """Return shell that prints the releases of a server: `current`, `keeps` and `served` lines."""
-    return (
-        f"cd {app.home(scenario)} || exit 0\n"
-        'echo "current $(basename "$(readlink current)")"\n'
-        "ls releases | sed '/\\.new$/d; s/^/keeps /'\n"
-        "[ ! -e history ] || sed 's/^/served /' history"
-    )
+    return f"{LIBRARY}holdings {app.home(scenario)}"
 
 
 def journal(scenario: Scenario, lines: int, follow: bool) -> str:
@@ -39,20 +34,7 @@ def journal(scenario: Scenario, lines: int, follow: bool) -> str:
 
 def keep_previous(scenario: Scenario) -> str:
     """Return shell that prints application and release that serve here, and keeps their files."""
-    return f"""
-cd /etc/crm-deployer 2>/dev/null || exit 0
-for file in {scenario.application.name}.env *.env; do
-  name=${{file%.env}}
-  main=$(systemctl show -P MainPID "$name.service") && [ "$main" -gt 0 ] || continue
-  serves=$(readlink /proc/$main/cwd) || continue
-  umask 077
-  rm -rf {PREVIOUS} && mkdir -p {PREVIOUS} || exit 1
-  cp -a "{app.UNITS}/$name.service" {PREVIOUS}/unit
-  cp -a "$file" {PREVIOUS}/env
-  echo "$name $(basename "$serves")"
-  exit
-done
-"""
+    return f"{LIBRARY}keep_previous {scenario.application.name}"
 
 
 def put_back(scenario: Scenario, name: str, identifier: str) -> str:
@@ -65,26 +47,16 @@ def put_back(scenario: Scenario, name: str, identifier: str) -> str:
     ready = f"systemctl is-active {unit}"
     if paths:
         ready = health.healthy(unit, scenario.ports["app"], paths[0])
-    switch = f"systemctl disable --now {wanted}.service\nsystemctl enable {unit}\n"
-    return f"""{AWAIT}
-set -e
-cp -a {PREVIOUS}/unit {app.UNITS}/{unit}
-cp -a {PREVIOUS}/env /etc/crm-deployer/{name}.env
-ln -sfn releases/{identifier} {home}/current.new
-mv -fT {home}/current.new {home}/current
-rm -f {mark(f"restart {unit}")}
-systemctl daemon-reload
-{"" if name == wanted else switch}systemctl reset-failed {unit} || :
-systemctl restart {unit}
-await {app.HEALTHY_SECONDS} 'the release {identifier} to be healthy' {shlex.quote(ready)}
-"""
+    what = f"the release {identifier} to be healthy"
+    return (
+        f"{AWAIT}{LIBRARY}set -e\n"
+        f"put_back {name} {home} {identifier} {wanted}\n"
+        f"rm -f {mark(f'restart {unit}')}\n"
+        f"await {app.HEALTHY_SECONDS} '{what}' {shlex.quote(ready)}\n"
+    )
 
 
 def retired(scenario: Scenario) -> str:
     """Return shell after which a server that was removed does nothing more for the application."""
     unit = f"{scenario.application.name}.service"
-    return (
-        f"systemctl disable --now {unit} {app.WATCH_UNIT} {app.MOUNT_UNIT}\n"
-        # Of all applications that ever ran here.
-        f"rm -rf /etc/crm-deployer/*.env {PREVIOUS}"
-    )
+    return f"{LIBRARY}retire {unit} {app.WATCH_UNIT} {app.MOUNT_UNIT}"

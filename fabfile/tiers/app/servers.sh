@@ -1,0 +1,51 @@
+# shellcheck shell=sh
+# Shell functions for app servers, put before the scripts of servers.py.
+
+environments=/etc/crm-deployer
+units=/etc/systemd/system
+# What a server ran before a change, until the next one.
+previous=/var/lib/crm-deployer/previous
+
+holdings() { # HOME: prints the releases of an application: `current`, `keeps` and `served` lines
+  cd "$1" || return 0
+  echo "current $(basename "$(readlink current)")"
+  # shellcheck disable=SC2012 # releases are named by us
+  ls releases | sed '/\.new$/d; s/^/keeps /'
+  [ ! -e history ] || sed 's/^/served /' history
+}
+
+keep_previous() { # NAME: prints application and release that serve here, and keeps their files
+  cd "$environments" 2>/dev/null || return 0
+  for file in "$1.env" *.env; do
+    name=${file%.env}
+    main=$(systemctl show -P MainPID "$name.service") || continue
+    [ "$main" -gt 0 ] || continue
+    serves=$(readlink "/proc/$main/cwd") || continue
+    umask 077
+    rm -rf "$previous" && mkdir -p "$previous" || return
+    cp -a "$units/$name.service" "$previous/unit"
+    cp -a "$file" "$previous/env"
+    echo "$name $(basename "$serves")"
+    return
+  done
+}
+
+put_back() { # NAME HOME RELEASE OTHER: what keep_previous kept runs again, in the place of OTHER
+  cp -a "$previous/unit" "$units/$1.service"
+  cp -a "$previous/env" "$environments/$1.env"
+  ln -sfn "releases/$3" "$2/current.new"
+  mv -fT "$2/current.new" "$2/current"
+  systemctl daemon-reload
+  if [ "$1" != "$4" ]; then
+    systemctl disable --now "$4.service"
+    systemctl enable "$1.service"
+  fi
+  systemctl reset-failed "$1.service" || :
+  systemctl restart "$1.service"
+}
+
+retire() { # UNIT...: nothing of the application runs here any more
+  systemctl disable --now "$@"
+  # Of all applications that ever ran here.
+  rm -rf "$environments"/*.env "$previous"
+}
