@@ -1,0 +1,36 @@
+"""The shell scripts that machines get are without fault in shellcheck's eyes, as they get them.
+
+bin/test has it look at those that are files as they are.
+"""
+
+import subprocess
+
+import pytest
+
+from fabfile.engine.resources import File
+from fabfile.pipeline import PIPELINE
+
+
+@pytest.fixture
+def scripts(read) -> dict[str, str]:
+    """Return path -> text of every file with a #! line that a machine of config.py gets."""
+    scenario = read()
+    steps = [step for step in PIPELINE if not step.needs_source and step.name != "ship"]
+    found = [
+        resource
+        for step in steps
+        for machine in scenario.tier(step.tier)
+        for resource in step.desired(scenario, machine)
+    ]
+    files = [each for each in found if isinstance(each, File)]
+    return {file.path: file.content for file in files if file.content.startswith("#!")}
+
+
+def test_no_script_for_a_machine_has_a_fault(scripts):
+    names = {path.rpartition("/")[2] for path in scripts}
+    assert names == {"fw.fw", "watch-brick", "watch-mount"}
+    for path, text in scripts.items():
+        # Of severity "style" and above: all that it knows.
+        command = ["shellcheck", "--color=never", "-"]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{path}\n{done.stdout}{done.stderr}"
