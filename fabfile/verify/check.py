@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fabfile.engine.remote import MachineError, Output, Remote
 from fabfile.scenario import Machine, Scenario
@@ -15,6 +15,8 @@ from fabfile.scenario import Machine, Scenario
 # With room for a scan's many sockets, as far as the machine lets root have it. Isolated (-I): files
 # in the log-in user's home are no modules.
 PYTHON = "ulimit -n 50000 2>/dev/null || ulimit -n $(ulimit -Hn); exec python3 -I -"
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def judged(name: str, judge: Callable[[], tuple[bool, str]]) -> Check:
     return Check(name, ok, seen)
 
 
-def together(machines: Sequence[Machine], work: Callable[[Machine], object]) -> dict[str, object]:
+def together(machines: Sequence[Machine], work: Callable[[Machine], Answer]) -> dict[str, Answer]:
     """Return machine name -> what `work` answers for it, all at once; raises the first error."""
     with ThreadPoolExecutor(max(1, len(machines))) as pool:
         answers = pool.map(work, machines)

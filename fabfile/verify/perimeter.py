@@ -7,12 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import create_connection
+from typing import TYPE_CHECKING, Any
 
 from fabfile.engine.remote import MachineError
 from fabfile.scenario import Machine
 from fabfile.scenario.model import MANAGEMENT
 from fabfile.tiers import TIERS
 from fabfile.verify.check import Check, Site, judged, together
+
+if TYPE_CHECKING:
+    from fabfile.verify.programs.scan import Found, Given
 
 USED_PORTS = (22, 25, 80, 111, 443, 3306, 5432, 8080)
 UDP_PORTS = (53, 67, 111, 123, 161, 514, 24007)
@@ -34,7 +38,7 @@ def checks(site: Site) -> list[Check]:
         sentence = f"perimeter: from this computer only {only} is open (TCP)"
         return [judged(sentence, lambda: _knock(site, only))]
     client = clients[0]
-    found: dict = {}
+    found: dict[str, Any] = {}
 
     def scanned(key: str) -> Callable[[], tuple[bool, str]]:
         def judge() -> tuple[bool, str]:
@@ -107,14 +111,14 @@ def _ping(site: Site, client: Machine, address: str) -> tuple[bool, str]:
     return bool(found and found[1] == "2"), f"{found[1] if found else 0} of 2 answers"
 
 
-def _tcp(site: Site, client: Machine, found: dict, only: str) -> tuple[bool, str]:
+def _tcp(site: Site, client: Machine, found: dict[str, Any], only: str) -> tuple[bool, str]:
     scenario = site.scenario
     gate = site.first("firewall")
     outer, inner = scenario.outer(gate), scenario.inner(gate)
     whole = {scenario.entry, str(gate.addresses[outer]), str(gate.addresses[inner])}
     ports = _ports(site)
     others = [address for address in _addresses(site) if address not in whole]
-    given = {
+    given: Given = {
         "source": str(client.addresses[outer]),
         "interface": client.interface(outer),
         "gateway": str(gate.addresses[outer]),
@@ -125,10 +129,11 @@ def _tcp(site: Site, client: Machine, found: dict, only: str) -> tuple[bool, str
         "udp": [(address, port) for address in _addresses(site) for port in UDP_PORTS],
         "ipv6": [(address, port) for address in _ipv6(site, gate) for port in ports],
     }
-    found.update(site.program(client.name, SCAN, given, SCAN_SECONDS))
-    seen = f"{found['tried']} ports tried, open: {', '.join(found['open']) or 'none'}"
-    seen += f"; refused: {', '.join(found['refused'][:5])}" if found["refused"] else ""
-    return found["open"] == [only] and not found["refused"], seen
+    answers: Found = site.program(client.name, SCAN, given, SCAN_SECONDS)
+    found.update(answers)
+    seen = f"{answers['tried']} ports tried, open: {', '.join(answers['open']) or 'none'}"
+    seen += f"; refused: {', '.join(answers['refused'][:5])}" if answers["refused"] else ""
+    return answers["open"] == [only] and not answers["refused"], seen
 
 
 def _ipv6(site: Site, gate: Machine) -> list[str]:

@@ -90,7 +90,7 @@ def _even(site: Site) -> tuple[bool, str]:
     return even, seen
 
 
-def _judge(names: list[str], ours: Counter, given: dict[str, int]) -> tuple[bool, str]:
+def _judge(names: list[str], ours: Counter[str], given: dict[str, int]) -> tuple[bool, str]:
     shares = [given.get(name, 0) for name in names]
     total = sum(ours.values())
     # Who has answered us is who the balancer has given our requests to, and nobody else.
@@ -106,9 +106,9 @@ def _judge(names: list[str], ours: Counter, given: dict[str, int]) -> tuple[bool
     return true and enough and max(shares) - min(shares) <= TOLERANCE, seen
 
 
-def _answers(site: Site, total: int) -> Counter:
+def _answers(site: Site, total: int) -> Counter[str]:
     """Return how many of so many requests each server has answered, as users see it."""
-    answers: Counter = Counter()
+    answers: Counter[str] = Counter()
 
     def asked(_left: float) -> bool:
         answers[_server(browser, _page(site))] += 1
@@ -121,7 +121,7 @@ def _answers(site: Site, total: int) -> Counter:
 
 def _given(site: Site) -> dict[str, int]:
     """Return how many requests the balancer has given to each app server so far."""
-    text = site.program(site.first("balancer").name, STATISTICS, SOCKET)
+    text: str = site.program(site.first("balancer").name, STATISTICS, SOCKET)
     rows = csv.DictReader(text.removeprefix("# ").splitlines())
     servers = {machine.name for machine in site.scenario.tier("app")}
     return {row["svname"]: int(row["lbtot"]) for row in rows if row["svname"] in servers}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
 from fabfile.tiers.database import sqlite
 from fabfile.verify.check import Check, Site, judged
+
+if TYPE_CHECKING:
+    from fabfile.tiers.database.programs import health, startup
 
 # By Debian's name of the cluster: it asks its own settings for the port, whoever else has the usual
 # one. Of several versions the latest.
@@ -18,17 +23,16 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 def checks(site: Site) -> list[Check]:
     """Check who is connected to the database, who is refused, and how the password is kept."""
-    found = []
-    for app in site.scenario.present("app"):
-        found.append(
-            judged(
-                f"database: {app.name} is connected from {_seen(site, app)}",
-                lambda app=app: _connected(site, app),
-            )
+    connected = [
+        judged(
+            f"database: {app.name} is connected from {_seen(site, app)}",
+            partial(_connected, site, app),
         )
+        for app in site.scenario.present("app")
+    ]
     stranger, app = site.first("storage"), site.first("app")
     return [
-        *found,
+        *connected,
         judged(f"database: refused from {stranger.name}", lambda: _refused(site, stranger)),
         judged("database: refused with a wrong password", lambda: _wrong_password(site, app)),
         judged("database: the password is stored as SCRAM-SHA-256", lambda: _scram(site)),
@@ -51,7 +55,7 @@ def _connected(site: Site, app: Machine) -> tuple[bool, str]:
     application = site.scenario.application
     # From a balancer, as nobody else may; but past HAProxy, to leave its turns alone.
     balancer = site.first("balancer")
-    given = {
+    given: health.Given = {
         "address": site.scenario.address(app, seen_by=balancer),
         "port": site.scenario.ports["app"],
         "path": application.health,
@@ -77,7 +81,7 @@ def _connected(site: Site, app: Machine) -> tuple[bool, str]:
 
 
 def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
-    given = {
+    given: startup.Given = {
         "address": site.scenario.database_address,
         "port": site.scenario.ports["database"],
         "user": site.scenario.application.database,

@@ -8,24 +8,34 @@ database would be among: the latest changed, the largest, and some by chance.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fabfile.scenario import Machine
 from fabfile.verify.check import Site, together
 
+if TYPE_CHECKING:
+    from fabfile.tiers.database.programs.sqlite import Found, Given
+
 PROGRAM = Path(__file__).parent / "programs/sqlite.py"
 SECONDS = 5  # for the names on one machine; what is beyond has its turn another time
+SAMPLE = 100
 
 
 def none(site: Site) -> tuple[bool, str]:
     """Tell whether there is no SQLite file in the release that runs, and none on the volume."""
     home, brick = f"/srv/{site.scenario.application.name}", site.scenario.brick
-    places = {"app": {"whole": [home], "sampled": []}, "storage": {"whole": [], "sampled": [brick]}}
     machines = [*site.scenario.present("app"), *site.scenario.tier("storage")]
 
-    def looked(machine: Machine) -> dict:
-        place = places["app" if "app" in machine.tiers else "storage"]
-        given = {**place, "seconds": SECONDS, "sample": 100}
-        return site.program(machine.name, PROGRAM, given, 3 * SECONDS)
+    def looked(machine: Machine) -> Found:
+        serves = "app" in machine.tiers
+        given: Given = {
+            "whole": [home] if serves else [],
+            "sampled": [] if serves else [brick],
+            "sample": SAMPLE,
+            "seconds": SECONDS,
+        }
+        found: Found = site.program(machine.name, PROGRAM, given, 3 * SECONDS)
+        return found
 
     answers = together(machines, looked)
     paths = [f"{name}:{path}" for name, answer in answers.items() for path in answer["found"]]

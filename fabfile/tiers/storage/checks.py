@@ -137,10 +137,12 @@ def _healed(site: Site) -> tuple[bool, str]:
 def _mountable(site: Site, outsider: Machine) -> tuple[bool, str]:
     bricks = _bricks(site)
     apps = site.scenario.present("app")
-    answers = together(
-        [*apps, outsider],
-        lambda machine: site.program(machine.name, HANDSHAKE, bricks, 30),
-    )
+
+    def asked(machine: Machine) -> list[str]:
+        said: list[str] = site.program(machine.name, HANDSHAKE, bricks, 30)
+        return said
+
+    answers = together([*apps, outsider], asked)
     refused = answers.pop(outsider.name)
     seen = [f"{outsider.name}: {', '.join(sorted(set(refused)))}"]
     seen += [f"{name}: {', '.join(sorted(set(said)))}" for name, said in answers.items()]
@@ -152,8 +154,12 @@ def _bricks(site: Site) -> list[tuple[str, int, str]]:
     """Return address, port and path of each brick that runs, from the volume's own status."""
     machine = site.first("storage").name
     status = ElementTree.fromstring(site.run(machine, f"gluster --xml volume status {VOLUME}"))
-    return [
-        (node.findtext("hostname"), int(node.findtext("port")), node.findtext("path"))
+    nodes = [
+        [node.findtext(name, "") for name in ("hostname", "port", "path", "status")]
         for node in status.iter("node")
-        if (node.findtext("path") or "").startswith("/") and node.findtext("status") == "1"
+    ]
+    return [
+        (host, int(port), path)
+        for host, port, path, running in nodes
+        if path.startswith("/") and running == "1"
     ]

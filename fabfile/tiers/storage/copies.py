@@ -7,12 +7,17 @@ bricks differ for moments: only what differs in every look is wrong.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
 from fabfile.verify.check import Site, together
+
+if TYPE_CHECKING:
+    from fabfile.tiers.storage.programs.copies import Content, Given, Overview
 
 VOLUME = "nas"
 PROGRAM = Path(__file__).parent / "programs/copies.py"
@@ -24,7 +29,8 @@ LOOK_SECONDS = 10
 
 def same(site: Site) -> tuple[bool, str]:
     """Tell whether all bricks of a set of replicas hold the same files."""
-    files, contents, wrong = 0, 0, []
+    files, contents = 0, 0
+    wrong: list[str] = []
     for servers in _replicas(site):
         looks, differing = _compared(site, servers)
         files += min(look["files"] for look in looks)
@@ -46,35 +52,46 @@ def _replicas(site: Site) -> list[list[Machine]]:
     return [servers[start : start + size] for start in range(0, len(servers), size)]
 
 
-def _compared(site: Site, servers: list[Machine]) -> tuple[list[dict], list[str]]:
+def _compared(site: Site, servers: list[Machine]) -> tuple[list[Overview], list[str]]:
     """Return what was seen on each server, and the paths of the files that stay different."""
-    given = {"seed": secrets.token_hex(8), "brick": site.scenario.brick, "directories": None}
-    given |= {"paths": None, "files": FILES, "seconds": SECONDS, "sample": SAMPLE}
+    given: Given = {
+        "brick": site.scenario.brick,
+        "seed": secrets.token_hex(8),
+        "files": FILES,
+        "seconds": SECONDS,
+        "sample": SAMPLE,
+        "directories": None,
+        "paths": None,
+    }
 
-    def asked(**more: object) -> list[dict]:
-        wanted = given | more
+    def asked(**more: list[str]) -> list[Any]:
+        wanted = {**given, **more}
         answers = together(
             servers, lambda nas: site.program(nas.name, PROGRAM, wanted, 4 * SECONDS)
         )
         return list(answers.values())
 
-    looks = asked()
+    looks: list[Overview] = asked()
     whole = all(look["whole"] for look in looks)
     differing = _different([look["names"] for look in looks], missing=whole)
     suspects = _different([look["sample"] for look in looks], missing=whole)
     if differing:
-        suspects |= _different(asked(directories=sorted(differing)))
+        sizes: list[dict[str, int]] = asked(directories=sorted(differing))
+        suspects |= _different(sizes)
 
     def settled(_left: float) -> bool:
         nonlocal suspects
-        suspects = _different(asked(paths=sorted(suspects))) if suspects else suspects
+        if suspects:
+            contents: list[dict[str, Content]] = asked(paths=sorted(suspects))
+            suspects = _different(contents)
         return not suspects
 
     wait_until(settled, LOOK_SECONDS, 1)
     return looks, sorted(suspects)
 
 
-def _different(answers: list[dict], missing: bool = True) -> set[str]:
+def _different(answers: Sequence[Mapping[str, object]], missing: bool = True) -> set[str]:
     """Return the keys whose values differ, and those that only some have if `missing` counts."""
-    keys = set().union(*answers) if missing else set.intersection(*map(set, answers))
+    every = [set(each) for each in answers]
+    keys = set.union(*every) if missing else set.intersection(*every)
     return {key for key in keys if any(each.get(key) != answers[0].get(key) for each in answers)}

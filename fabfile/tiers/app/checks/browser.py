@@ -6,6 +6,7 @@ import secrets
 import struct
 import time
 import zlib
+from collections.abc import Mapping
 from urllib.parse import urljoin
 
 import requests
@@ -16,6 +17,9 @@ from fabfile.scenario import Scenario
 LIMIT = 15
 SEEN_SECONDS = 10
 GONE_SECONDS = 3
+
+# Field of a form -> name, content, and kind if it has one.
+Files = Mapping[str, tuple[str, bytes] | tuple[str, bytes, str]]
 
 
 def png() -> bytes:
@@ -41,13 +45,24 @@ class Browser:
         self.session = requests.Session()
         self.session.trust_env = False  # a proxy would not be the way of the users
 
-    def get(self, path: str, **more: object) -> requests.Response:
-        """Ask for a page."""
-        return self.session.get(urljoin(self._url, path), timeout=LIMIT, **more)
+    def get(self, path: str, *, redirected: bool = True) -> requests.Response:
+        """Ask for a page; `redirected`, for the one that it leads to."""
+        url = urljoin(self._url, path)
+        return self.session.get(url, timeout=LIMIT, allow_redirects=redirected)
 
-    def post(self, path: str, data: dict[str, str], **more: object) -> requests.Response:
+    def post(
+        self,
+        path: str,
+        data: Mapping[str, str],
+        files: Files | None = None,
+        *,
+        redirected: bool = True,
+    ) -> requests.Response:
         """Send a form; raises RuntimeError unless it is taken."""
-        answer = self.session.post(urljoin(self._url, path), data=data, timeout=LIMIT, **more)
+        url = urljoin(self._url, path)
+        answer = self.session.post(
+            url, data=data, files=files, timeout=LIMIT, allow_redirects=redirected
+        )
         if answer.status_code not in (200, 302):
             raise RuntimeError(f"POST /{path} was answered with {answer.status_code}")
         return answer
@@ -75,7 +90,7 @@ class Browser:
 
         def gone(_left: float) -> bool:
             nonlocal status
-            status = self.get(path, allow_redirects=False).status_code if path else 404
+            status = self.get(path, redirected=False).status_code if path else 404
             return status == 404
 
         # A server may show for a moment what another removed: the volume's clients cache.

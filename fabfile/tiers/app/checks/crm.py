@@ -10,10 +10,11 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import TypedDict
 
 import requests
 
-from fabfile.tiers.app.checks.browser import Browser, png
+from fabfile.tiers.app.checks.browser import Browser, Files, png
 from fabfile.verify.check import Check, Site, judged, together
 
 NAME = re.compile(r"Verify [0-9a-f]{12}")
@@ -39,6 +40,14 @@ def checks(site: Site) -> list[Check]:
     return [judged(f"application: {sentence}", step) for sentence, step in steps]
 
 
+class Customer(TypedDict):
+    """A row of the list that the API gives, as far as it is read here."""
+
+    id: int
+    name: str
+    created_at: str
+
+
 class _Session(Browser):
     """A browser that logs in again when its session was ended by another verify."""
 
@@ -58,16 +67,18 @@ class _Session(Browser):
         self._inside = not _outside(answer)
         return answer.url
 
-    def get(self, path: str, **more: object) -> requests.Response:
+    def get(self, path: str, *, redirected: bool = True) -> requests.Response:
         """Ask for a page as somebody who is logged in."""
-        return self._kept(lambda: Browser.get(self, path, **more))
+        return self._kept(lambda: Browser.get(self, path, redirected=redirected))
 
-    def send(self, path: str, form_page: str, data: dict[str, str], **more: object) -> str:
+    def send(
+        self, path: str, form_page: str, data: dict[str, str], files: Files | None = None
+    ) -> str:
         """Send a form with the token of the page it is on; answer where that led to."""
 
         def sent() -> requests.Response:
             token = _token(Browser.get(self, form_page))
-            return self.post(path, {**data, "csrf_token": token}, **more)
+            return self.post(path, {**data, "csrf_token": token}, files)
 
         return self._kept(sent).url
 
@@ -110,9 +121,7 @@ class _Visitor:
     def create(self) -> tuple[bool, str]:
         fields = {"name": self._name, "email": "verify@example.com", "phone": "", "company": ""}
         files = {"photo": ("verify.png", self._picture, "image/png")}
-        url = self._browser.send(
-            "customers/new", "customers/new", {**fields, "notes": ""}, files=files
-        )
+        url = self._browser.send("customers/new", "customers/new", {**fields, "notes": ""}, files)
         made = re.search(r"/(customers/\d+)$", url)
         if not made:
             return False, "the form came back"
@@ -164,17 +173,18 @@ class _Visitor:
         return [server for server, holds in found.items() if holds]
 
     @staticmethod
-    def _left_over(row: dict, now: datetime) -> bool:
+    def _left_over(row: Customer, now: datetime) -> bool:
         age = now - datetime.fromisoformat(row["created_at"])
         return bool(NAME.fullmatch(row["name"])) and age > LEFT_OVER
 
-    def _remove(self, which: Callable[[dict, datetime], bool]) -> int:
+    def _remove(self, which: Callable[[Customer, datetime], bool]) -> int:
         """Remove the customers of the checks that are to go; answer how many were removed."""
         answer = self._browser.get("api/customers?q=Verify")
         if answer.status_code != 200:
             raise RuntimeError(f"the list of customers was answered with {answer.status_code}")
         now = parsedate_to_datetime(answer.headers["Date"])
-        found = [row for row in answer.json()["customers"] if which(row, now)]
+        rows: list[Customer] = answer.json()["customers"]
+        found = [row for row in rows if which(row, now)]
         for row in found:
             page = f"customers/{row['id']}"
             self._browser.send(f"{page}/delete", page, {})

@@ -77,7 +77,7 @@ class _Visitor:
     def create_customer(self) -> tuple[bool, str]:
         fields = dict.fromkeys(CUSTOMER.split(), "")
         fields |= {"code": self._name, "name": self._name, "notes": ""}
-        answer = self._browser.post("customers", fields, allow_redirects=False)
+        answer = self._browser.post("customers", fields, redirected=False)
         made = re.search(r"/(customers/\d+)$", answer.headers.get("Location", ""))
         if not made:
             return False, "the form came back"
@@ -128,7 +128,7 @@ class _Visitor:
         return self._browser.everywhere(self._file_url, self._file)
 
     def _delete(self, path: str) -> None:
-        self._browser.get(f"{path}?_method=DELETE", allow_redirects=False)
+        self._browser.get(f"{path}?_method=DELETE", redirected=False)
 
     def delete(self) -> tuple[bool, str]:
         self._remove_files()
