@@ -94,8 +94,15 @@ def judged(name: str, judge: Callable[[], tuple[bool, str]]) -> Check:
         ok, seen = judge()
     except Exception as error:
         lines = str(error).strip().splitlines()
-        return Check(name, False, lines[0] if lines else type(error).__name__)
-    return Check(name, ok, seen)
+        return Check(name, False, _printable(lines[0] if lines else type(error).__name__))
+    return Check(name, ok, _printable(seen))
+
+
+def _printable(text: str) -> str:
+    # The names of files may hold anything, also line ends, and bytes that are no letters.
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def together(machines: Sequence[Machine], work: Callable[[Machine], Answer]) -> dict[str, Answer]:

@@ -9,7 +9,7 @@ import pytest
 
 from fabfile.engine.remote import Output
 from fabfile.scenario import ROOT
-from fabfile.verify.check import Site
+from fabfile.verify.check import Site, judged
 
 PROGRAMS = sorted((ROOT / "fabfile").rglob("programs/*.py"))
 # Of what `dpkg -L libpython3.11-minimal` lists (Debian 12; Debian 13 has all of it), or is built
@@ -81,6 +81,17 @@ def test_a_failure_is_one_line(answer, text, said):
     with pytest.raises(RuntimeError) as caught:
         answer(text)
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\udcff", "\x1b[31m"])
+def test_names_of_files_that_nobody_can_print_are_told_in_one_line(name):
+    def fails() -> tuple[bool, str]:
+        raise RuntimeError(f"wrong: ñ {name.replace(chr(10), '')}")
+
+    for judge in (lambda: (False, f"ñ {name}"), fails):
+        check = judged("storage: all copies are the same", judge)
+        assert "ñ" in check.seen and check.seen.isprintable()
+        check.seen.encode()
 
 
 def test_a_file_in_the_home_is_no_module(answer, tmp_path, monkeypatch):
