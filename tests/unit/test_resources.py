@@ -134,6 +134,12 @@ def test_a_service(facts, changed, summary, marker):
     assert (change and change.marker) == marker
 
 
+def test_a_restart_on_demand_is_the_one_that_a_change_would_make():
+    demanded, owed = SERVICE.restarting(), SERVICE.plan(UP + "restart\n", NOTHING)
+    assert (demanded.summary, demanded.marker) == ("restart a.service", "restart a.service")
+    assert demanded == owed
+
+
 def test_a_run_follows_what_it_comes_after():
     resource = Run("make it", "make", unless="true", after=("/etc/a",))
     assert resource.plan("done\n", {"/etc/b"}) is None

@@ -60,35 +60,51 @@ class Service:
         """Enable, start, reload or restart, whichever is missing."""
         lines = facts.splitlines()
         state = dict(line.split("=", 1) for line in lines if "=" in line)
-        actions, steps, marker, causes = [], [], "", frozenset()
+        active = state.get("ActiveState") == "active"
+        dead = active and "dead" in lines
+        restart, reload = changed & {*self.restart}, changed & {*self.reload}
+        actions: list[str] = []
+        steps: list[str] = []
+        marker = ""
+        causes: Set[str] = frozenset()
         unit = shlex.quote(self.unit)
         if state.get("UnitFileState") not in ("enabled", "static", "generated", "alias"):
             actions.append("enable")
             steps.append(f"systemctl -q enable {unit}")
-        dead = "dead" in lines and state.get("ActiveState") == "active"
-        if dead or "restart" in lines or changed.intersection(self.restart):
-            marker = f"restart {self.unit}"
-            causes = changed.intersection(self.restart)
+        if dead or "restart" in lines or restart:
+            marker, causes = f"restart {self.unit}", restart
             # The first start of a unit is no restart in the eyes of its reader.
-            actions.append("restart" if state.get("ActiveState") == "active" else "start")
+            actions.append("restart" if active else "start")
             if dead:
                 # What was stopped by a signal hears no other one, and would delay the restart.
                 steps.append(f"systemctl kill -s CONT {unit} 2>/dev/null || :")
-            steps.append(
-                f"systemctl reset-failed {unit} 2>/dev/null || :; systemctl restart {unit}"
-            )
-        elif "reload" in lines or changed.intersection(self.reload):
-            marker = f"reload {self.unit}"
-            causes = changed.intersection(self.reload)
-            actions.append("reload" if state.get("ActiveState") == "active" else "start")
+            steps.append(self._start("restart"))
+        elif "reload" in lines or reload:
+            marker, causes = f"reload {self.unit}", reload
+            actions.append("reload" if active else "start")
             steps.append(f"systemctl reload-or-restart {unit}")
-        elif state.get("ActiveState") != "active":
+        elif not active:
             actions.append("start")
-            steps.append(f"systemctl reset-failed {unit} 2>/dev/null || :; systemctl start {unit}")
+            steps.append(self._start("start"))
         elif state.get("NeedDaemonReload") == "yes":
             actions.append("reread the unit file of")
-        if not actions:
-            return None
+        return self._change(actions, steps, marker, causes) if actions else None
+
+    def restarting(self) -> Change:
+        """Return the change that restarts the unit as it is, and waits until it is ready."""
+        return self._change(["restart"], [self._start("restart")], f"restart {self.unit}")
+
+    def _start(self, how: str) -> str:
+        unit = shlex.quote(self.unit)
+        return f"systemctl reset-failed {unit} 2>/dev/null || :; systemctl {how} {unit}"
+
+    def _change(
+        self,
+        actions: Sequence[str],
+        steps: Sequence[str],
+        marker: str,
+        causes: Set[str] = frozenset(),
+    ) -> Change:
         script = "\n".join(["systemctl daemon-reload", *steps, self._await(), ""])
         summary = f"{' and '.join(actions)} {self.unit}"
         seconds = self.limit + 90

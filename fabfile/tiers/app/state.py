@@ -193,7 +193,7 @@ def _alone(scenario: Scenario) -> Run:
 
 def restarting(scenario: Scenario) -> Change:
     """Return the change that restarts the application and awaits its health."""
-    return _service(scenario).plan("UnitFileState=enabled\nActiveState=active\nrestart", set())
+    return _service(scenario).restarting()
 
 
 def _service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
