@@ -24,11 +24,25 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 class LoginLike(Protocol):
     """Where to log in and how; None is ssh's own choice."""
 
-    host: str
-    user: str | None
-    port: int | None
-    key: Path | None
-    known_hosts: Path | None
+    @property
+    def host(self) -> str:
+        """The name or address of the machine."""
+
+    @property
+    def user(self) -> str | None:
+        """Who logs in."""
+
+    @property
+    def port(self) -> int | None:
+        """The port of its SSH server."""
+
+    @property
+    def key(self) -> Path | None:
+        """The file of the private key."""
+
+    @property
+    def known_hosts(self) -> Path | None:
+        """The file of the host keys that are trusted."""
 
 
 class NotConnected(Exception):

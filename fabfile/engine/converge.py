@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Event, Thread
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fabfile.engine import script
 from fabfile.engine.change import Change, Resource
@@ -25,6 +25,7 @@ DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
 LOOK = "look"
 
 OnStep = Callable[[str, str, str], None]  # machine, stage, summary
+Answer = TypeVar("Answer")
 
 
 class Rollout(Protocol):
@@ -78,12 +79,13 @@ class Report:
     seconds: float = 0.0
 
 
-def everywhere(remotes: Sequence[Remote], work: Callable[[Remote], object]) -> dict[str, object]:
+def everywhere(remotes: Sequence[Remote], work: Callable[[Remote], Answer]) -> dict[str, Answer]:
     """Return machine name -> what `work` answers for it, all at the same time.
 
     Raises MachineErrors with the errors of all machines.
     """
-    answers, errors = {}, []
+    answers: dict[str, Answer] = {}
+    errors: list[MachineError] = []
     futures = {remote.name: _begun(work, remote) for remote in remotes}
     try:
         for name, future in futures.items():
@@ -100,12 +102,12 @@ def everywhere(remotes: Sequence[Remote], work: Callable[[Remote], object]) -> d
     return answers
 
 
-def _begun(work: Callable[[Remote], object], remote: Remote) -> Future:
+def _begun(work: Callable[[Remote], Answer], remote: Remote) -> Future[Answer]:
     """Begin the work in a thread of its own, which nobody waits for when the program ends.
 
     An executor's threads would be waited for: a silent machine's for all of its time limit.
     """
-    future: Future = Future()
+    future: Future[Answer] = Future()
 
     def run() -> None:
         try:
@@ -133,7 +135,7 @@ def execute(
     report = Report()
     names = {stage.name for stage in stages}
     waiting = list(stages)
-    running: dict[Future, Stage] = {}
+    running: dict[Future[None], Stage] = {}
     interrupted = Event()
 
     def run(stage: Stage) -> None:
@@ -191,7 +193,7 @@ def _markers(changes: Sequence[Change], plan: Plan, machine: str) -> list[str]:
     ]
 
 
-def _finish(stage: Stage, future: Future, report: Report) -> None:
+def _finish(stage: Stage, future: Future[None], report: Report) -> None:
     try:
         future.result()
     except MachineErrors as errors:

@@ -55,7 +55,7 @@ class Output:
 class Remote:
     """A machine's connection: opened at first use, closed by `close`.
 
-    `login` needs the attributes host, user, port, key and known_hosts; None is ssh's own choice.
+    It may be closed from another thread: what runs on it then sees its output end.
     """
 
     def __init__(self, name: str, login: LoginLike) -> None:
@@ -66,15 +66,19 @@ class Remote:
 
     def connect(self) -> None:
         """Open the connection if it is not; raises MachineError when that fails."""
+        self._connected()
+
+    def _connected(self) -> Connection:
         if self._connection is None:
             try:
                 self._connection = open_connection(self.login)
             except NotConnected as error:
                 kind = Absent if error.absent else MachineError
                 raise kind(self.name, str(error)) from error
+        return self._connection
 
     def close(self) -> None:
-        """Close the connection; a script that runs on it sees its output end."""
+        """Close the connection, and those to the jump hosts before it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             close_connection(connection)
@@ -136,12 +140,12 @@ class Remote:
 
         Raises MachineError when there is no connection, or it breaks.
         """
-        self.connect()
+        connection = self._connected()
         self.round_trips += 1
         # What sudo itself says, such as a host name it cannot resolve, is no output of the command.
         root = shlex.quote(f"exec 2>&1; echo {READY}; {LOCALE}; {command}")
         try:
-            channel = self._connection.transport.open_session(timeout=CONNECT_SECONDS)
+            channel: paramiko.Channel = connection.transport.open_session(timeout=CONNECT_SECONDS)
             channel.exec_command(
                 f'if [ "$(id -u)" = 0 ]; then sh -c {root}; else sudo -n sh -c {root}; fi'
             )
@@ -153,9 +157,12 @@ class Remote:
         reason = str(error) or type(error).__name__
         return MachineError(self.name, f"the connection broke ({reason}); run it again")
 
-    def _read(self, channel: paramiko.Channel, seconds: float, on_line: Callable | None) -> str:
+    def _read(
+        self, channel: paramiko.Channel, seconds: float, on_line: Callable[[str], None] | None
+    ) -> str:
         deadline = time.monotonic() + seconds
-        received, pending = [], b""
+        received: list[bytes] = []
+        pending = b""
         while True:
             channel.settimeout(max(0.01, deadline - time.monotonic()))
             try:
@@ -171,8 +178,9 @@ class Remote:
                 return b"".join(received).decode(errors="replace")
             received.append(data)
             *lines, pending = (pending + data).split(b"\n")
-            for line in lines if on_line else ():
-                on_line(line.decode(errors="replace"))
+            if on_line:
+                for line in lines:
+                    on_line(line.decode(errors="replace"))
 
     def _checked(self, code: int, text: str, said: str) -> Output:
         _, ready, after = text.partition(READY + "\n")

@@ -11,14 +11,13 @@ from pathlib import Path
 
 from fabfile.lab.host import LabError, run
 from fabfile.lab.machines import host_keys
-from fabfile.scenario import ROOT, Machine, Scenario
+from fabfile.scenario import ROOT, Login, Scenario
 from fabfile.scenario.model import MANAGEMENT
 
 
-def host(machine: Machine) -> str:
+def host(login: Login) -> str:
     """Return how known_hosts names a machine's SSH server, see sshd(8)."""
-    port = machine.login.port or 22
-    return machine.login.host if port == 22 else f"[{machine.login.host}]:{port}"
+    return login.host if login.port in (None, 22) else f"[{login.host}]:{login.port}"
 
 
 def public_keys(scenario: Scenario) -> dict[str, str]:
@@ -38,7 +37,7 @@ def pin_host_keys(scenario: Scenario) -> None:
     for machine in scenario.machines:
         if machine.login and machine.login.known_hosts and machine.name in keys:
             lines = pinned.setdefault(machine.login.known_hosts, {})
-            for name in dict.fromkeys([host(machine), machine.management]):
+            for name in dict.fromkeys([host(machine.login), machine.management]):
                 lines[name] = f"{name} {keys[machine.name]}"
     for path, lines in pinned.items():
         old = path.read_text().splitlines() if path.exists() else []
@@ -52,7 +51,8 @@ def forget_host_keys(scenario: Scenario) -> None:
     if MANAGEMENT not in networks:
         return
     used = {m.management for m in scenario.machines if MANAGEMENT in m.addresses}
-    for path in {m.login.known_hosts for m in scenario.machines if m.login} - {None}:
+    logins = [machine.login for machine in scenario.machines if machine.login]
+    for path in {login.known_hosts for login in logins if login.known_hosts}:
         old = path.read_text().splitlines() if path.exists() else []
         kept = [line for line in old if not _unused(line, networks[MANAGEMENT], used)]
         if kept != old:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import repeat
 from pathlib import Path
 
 from fabfile.lab import images, machines, network, preflight, render
@@ -50,16 +49,18 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def perform(scenario: Scenario, request: Request) -> object:
-    """Do what is asked and answer what it tells, if anything. Raises LabError."""
+def perform(scenario: Scenario, request: Request) -> list[dict[str, str]] | None:
+    """Do what is asked; return the rows of `status`, None of all else. Raises LabError."""
     directory = scenario.lab.directory
     if request.action == "status":
         return status(scenario)
     if request.action == "down" and not directory.exists():
-        return down(scenario, request)
+        down(scenario, request)
+        return None
+    actions = {"up": up, "down": down, "remove": remove, "stop": stop, "start": start}
     with one_at_a_time(directory, say):
-        actions = {"up": up, "down": down, "remove": remove, "stop": stop, "start": start}
-        return actions[request.action](scenario, request)
+        actions[request.action](scenario, request)
+    return None
 
 
 def lab_machines(scenario: Scenario) -> list[Machine]:
@@ -93,6 +94,7 @@ def up(scenario: Scenario, request: Request) -> None:
     """Start the machines asked for, making those that are missing or no longer as described."""
     begin = time.monotonic()
     lab, records = scenario.lab, machines.records(scenario.lab)
+    made = {name: record for name, record in records.items() if record}
     running = machines.running(lab) - _cut_off(scenario)
     todo = plan(scenario, request, records, running)
     busy = [scenario.machine(name) for name in [*todo.create, *todo.start]]
@@ -114,12 +116,12 @@ def up(scenario: Scenario, request: Request) -> None:
             bare = _wants_bare(request, records.get(machine.name))
             machines.create(scenario, machine, layers[machine.name], bare, soft[machine.name])
         else:
-            machines.refresh(scenario, machine, records[machine.name], soft[machine.name])
+            machines.refresh(scenario, machine, made[machine.name], soft[machine.name])
         machines.start(scenario, machine)
         say(f"{machine.name:7} answers SSH after {time.monotonic() - begin:.1f} s")
 
     _on_each(busy, work)
-    others = [m for m in lab_machines(scenario) if records.get(m.name) and m not in busy]
+    others = [m for m in lab_machines(scenario) if m.name in made and m not in busy]
     refreshed = _refresh(scenario, request, others)
     # They may be booting still: started by a run that was killed.
     _on_each([m for m in others if m.name in running], lambda m: machines.await_ssh(lab, m))
@@ -271,10 +273,14 @@ def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping[str, li
 def _refresh(scenario: Scenario, request: Request, those: list[Machine]) -> bool:
     """Bring names, name servers and keys of machines up to date; answers whether any was not."""
     records = machines.records(scenario.lab)
-    soft = [_soft(scenario, machine, request) for machine in those]
-    old = [records[machine.name] for machine in those]
+
+    def refresh(machine: Machine) -> bool:
+        record = records[machine.name]
+        soft = _soft(scenario, machine, request)
+        return record is not None and machines.refresh(scenario, machine, record, soft)
+
     with ThreadPoolExecutor(max_workers=16) as pool:
-        return any(list(pool.map(machines.refresh, repeat(scenario), those, old, soft)))
+        return any(list(pool.map(refresh, those)))
 
 
 def _soft(scenario: Scenario, machine: Machine, request: Request) -> dict[str, str]:

@@ -93,7 +93,7 @@ def ssh(scenario: Scenario, name: str, command: str = "") -> int:
 
 def ssh_command(scenario: Scenario, name: str) -> list[str]:
     """Return the command line that logs in on a machine as Fabric does."""
-    login = scenario.machine(name).login
+    login = scenario.machine(name).ssh
     argv = ["ssh", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"]
     argv += ["-o", "ConnectTimeout=10"]
     argv += ["-i", str(login.key)] if login.key else []
@@ -135,9 +135,9 @@ def _known(scenario: Scenario, names: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def _ask(scenario: Scenario, request: Request, answer: bool = False) -> list:
+def _ask(scenario: Scenario, request: Request, answer: bool = False) -> list[dict[str, str]]:
     if os.geteuid() == 0:
-        return perform(scenario, request)
+        return perform(scenario, request) or []
     say(f"sudo    is needed to {WHY[request.action]}")
     kept = [name for name in PASSED_ON if name in os.environ]
     keep = [f"--preserve-env={','.join(kept)}"] if kept else []
@@ -158,4 +158,5 @@ def _ask(scenario: Scenario, request: Request, answer: bool = False) -> list:
         raise LabError("The program sudo is missing: run this as root, or install it.") from None
     if done.returncode:
         raise SystemExit(done.returncode)  # it has said why
-    return json.loads(done.stdout) if answer else []
+    rows: list[dict[str, str]] = json.loads(done.stdout) if answer else []
+    return rows

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fabfile.lab.host import LabError, run
@@ -30,8 +31,10 @@ HERE = Path(__file__).parent
 SOURCES = Path("/etc/apt/sources.list")
 AUTHORITIES = Path("/usr/local/share/ca-certificates")
 # Ends the build with us (setpriv), and all it has mounted and started with it (unshare).
-CONFINED = ("setpriv", "--pdeathsig", "KILL", "--")
-CONFINED += ("unshare", "--mount", "--pid", "--fork", "--kill-child")
+CONFINED = (
+    *("setpriv", "--pdeathsig", "KILL", "--"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
+)
 
 Say = Callable[[str], None]
 Image = tuple[str, tuple[str, ...]]  # a release of Debian, by its codename, and packages
@@ -77,8 +80,8 @@ class Stock:
         bases = {suite: self.directory / self._base(suite) for suite, _ in kinds}
         users = sorted(self.users)
         for suite, base in bases.items():
-            words = f"plain Debian ({suite})"
-            self._obtain(base, lambda new, suite=suite: _build_base(new, suite, users), words)
+            build = partial(_build_base, suite=suite, users=users)
+            self._obtain(base, build, f"plain Debian ({suite})")
 
         def layers(image: Image) -> list[Path]:
             suite, packages = image

@@ -39,9 +39,8 @@ def problems(scenario: Scenario, starting: Iterable[Machine], creating: bool) ->
         return [*found, f"Missing programs: {', '.join(missing)}; run bin/prepare."]
     bridges = network.own_bridges(lab)
     found += bridge_problems(scenario, bridges)
-    used = [
-        *json.loads(run("ip", "-json", "-4", "route", "show", "table", "all") or "[]"),
-    ]
+    routes = json.loads(run("ip", "-json", "-4", "route", "show", "table", "all") or "[]")
+    used = [(route.get("dst", "default"), route.get("dev", "?")) for route in routes]
     found += range_problems(scenario, used, {name for name, ours in bridges.items() if ours})
     if names:
         found += memory_problems(lab, len(names), len(scenario.machines) - 1, _available_mb())
@@ -92,22 +91,23 @@ def bridge_problems(scenario: Scenario, bridges: Mapping[str, bool]) -> list[str
     return found
 
 
-def range_problems(scenario: Scenario, used: Iterable[Mapping], own_bridges: set[str]) -> list[str]:
+def range_problems(
+    scenario: Scenario, used: Iterable[tuple[str, str]], own_bridges: set[str]
+) -> list[str]:
     """Return a sentence for each network of the scenario that this computer uses otherwise.
 
-    `used` are the routes of this computer as `ip -json route` tells them; those to its own
-    addresses are among them.
+    `used` are the routes of this computer as `ip route` tells them, destination and device; those
+    to its own addresses are among them.
     """
     wanted = {f"NETWORKS[{name!r}]": range_ for name, range_ in scenario.networks.items()}
     for control in scenario.tier("control"):
         for to in control.routes:
             wanted[f"MACHINES[{control.name!r}]['routes']"] = to
     found: dict[str, str] = {}
-    for route in used:
-        device = route.get("dev", "?")
-        if device in own_bridges or route.get("dst", "default") == "default":
+    for destination, device in used:
+        if device in own_bridges or destination == "default":
             continue
-        taken = IPv4Network(route["dst"], strict=False)
+        taken = IPv4Network(destination, strict=False)
         for where, range_ in wanted.items():
             if taken.prefixlen and taken.overlaps(range_):
                 found.setdefault(

@@ -131,7 +131,7 @@ def networkd_files(scenario: Scenario, machine: Machine) -> dict[str, str]:
         prefix = scenario.networks[network].prefixlen
         text = NETWORK.format(interface=interface, address=address, prefix=prefix)
         routes = [
-            (destination, via)
+            (str(destination), str(via))
             for destination, via in machine.routes.items()
             if via in scenario.networks[network]
         ]

@@ -81,7 +81,7 @@ def _makes(wanted: Scenario, plan: Plan, key: str) -> bool:
 
 def _first_served(wanted: Scenario) -> Callable[[Machine], str]:
     def ask(machine: Machine) -> str:
-        with closing(Remote(machine.name, machine.login)) as remote:
+        with closing(Remote(machine.name, machine.ssh)) as remote:
             try:
                 script = f"head -n 1 {app.home(wanted)}/history 2>/dev/null || :"
                 words = remote.run(script, seconds=20).text.split()

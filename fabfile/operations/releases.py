@@ -138,7 +138,7 @@ def _held(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
     errors = []
 
     def ask(machine: Machine) -> Held | None:
-        with closing(Remote(machine.name, machine.login)) as remote:
+        with closing(Remote(machine.name, machine.ssh)) as remote:
             try:
                 text = remote.run(servers.holdings(wanted), seconds=20).text
             except MachineError as error:

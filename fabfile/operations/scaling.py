@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from typing import Literal
 
 from invoke.exceptions import Exit
 
@@ -170,7 +171,7 @@ def _running_release(before: Scenario, lb: Remote) -> Pinned | None:
     up = [m for m in before.tier("app") if statuses.get(m.name, "").startswith("UP")]
 
     def release(machine: Machine) -> str:
-        with closing(Remote(machine.name, machine.login)) as remote:
+        with closing(Remote(machine.name, machine.ssh)) as remote:
             try:
                 return remote.run(servers.running_release(before), seconds=20).text.strip()
             except MachineError:
@@ -187,7 +188,7 @@ def _running_release(before: Scenario, lb: Remote) -> Pinned | None:
 
 def _retire(before: Scenario, machine: Machine) -> None:
     """Stop a removed server's application and forget its secrets there, if it can be reached."""
-    with closing(Remote(machine.name, machine.login)) as remote:
+    with closing(Remote(machine.name, machine.ssh)) as remote:
         try:
             remote.run(servers.retired(before), seconds=90)
         except MachineError as error:
@@ -198,12 +199,15 @@ def _retire(before: Scenario, machine: Machine) -> None:
             )
 
 
-def _in_lab(action: str, wanted: Scenario, names: Sequence[str]) -> None:
+def _in_lab(action: Literal["up", "remove"], wanted: Scenario, names: Sequence[str]) -> None:
     # Only here: on machines elsewhere, nothing of the lab is needed.
     from fabfile.lab import commands
     from fabfile.lab.host import LabError
 
     try:
-        {"up": commands.up, "remove": commands.remove}[action](wanted, names)
+        if action == "up":
+            commands.up(wanted, names)
+        else:
+            commands.remove(wanted, names)
     except LabError as error:
         raise Exit(str(error), 1) from None

@@ -30,7 +30,7 @@ def scenario() -> Scenario:
 @contextmanager
 def connected(machines: Scenario, names: Sequence[str]) -> Iterator[dict[str, Remote]]:
     """Return a connection for each named machine, and close them all behind the block."""
-    remotes = {name: Remote(name, machines.machine(name).login) for name in names}
+    remotes = {name: Remote(name, machines.machine(name).ssh) for name in names}
     try:
         yield remotes
     finally:

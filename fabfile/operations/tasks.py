@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from invoke import Collection, Context, Task, task
 
 from fabfile.operations import deployment, membership, reach, scaling
@@ -101,7 +103,7 @@ def maintenance(
     scaling.maintenance(server, state, force, wait)
 
 
-@task
+@task()
 def address(context: Context) -> None:
     """Say where the users find the application, and who can log in at first."""
     deployment.show_address()
@@ -113,7 +115,7 @@ def picture(context: Context, to: str = "") -> None:
     scenario_picture.draw(to)
 
 
-@task
+@task()
 def flows(context: Context) -> None:
     """Show who may reach whom: what the tiers listen on, and use of each other."""
     reach.show()
@@ -136,8 +138,10 @@ def benchmark(
     report(from_scratch, images, json)
 
 
-ALL = (deploy, plan, status, verify, address, picture, flows, benchmark)
-ALL += (add_server, remove_server, scale, maintenance)
+ALL: tuple[Task[Callable[..., None]], ...] = (
+    *(deploy, plan, status, verify, address, picture, flows, benchmark),
+    *(add_server, remove_server, scale, maintenance),
+)
 
 
 def of_tier(tier: Tier) -> Collection:
@@ -151,9 +155,11 @@ def of_tier(tier: Tier) -> Collection:
 
     deploy_tier.__doc__ = f"Bring {tier.members} to the state that config.py describes."
     plan_tier.__doc__ = f"Show what deploying {tier.members} would change."
-    deploy_task = Task(deploy_tier, name="deploy", help={"batch": BATCH, "wait": WAIT})
-    plan_task = Task(plan_tier, name="plan")
+    of_all: list[Task[Callable[..., None]]] = [
+        Task(deploy_tier, name="deploy", help={"batch": BATCH, "wait": WAIT}),
+        Task(plan_tier, name="plan"),
+    ]
     room = tier.room("tasks")
     # A tier may have more to say of its own deploy.
-    tasks = {each.name: each for each in (deploy_task, plan_task, *(room.ALL if room else ()))}
+    tasks = {each.name: each for each in (*of_all, *(room.ALL if room else ()))}
     return Collection(tier.name, **tasks)

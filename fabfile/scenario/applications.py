@@ -9,12 +9,12 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fabfile.scenario.machines import listed
+from fabfile.scenario.machines import Table, listed
 from fabfile.scenario.model import ROOT, Application
-from fabfile.scenario.tables import REQUIRED, read_table
+from fabfile.scenario.tables import REQUIRED, Keys, read_table
 from fabfile.tiers.app.sources import REF, is_url
 
-KEYS = {
+KEYS: Keys = {
     "name": (str, REQUIRED),
     "source": (str, REQUIRED),
     "start": (str, REQUIRED),
@@ -74,7 +74,7 @@ def _is_table(name: object, given: object, mistakes: list[str]) -> bool:
     return isinstance(given, dict)
 
 
-def _read(entry: str, given: dict, mistakes: list[str]) -> Application:
+def _read(entry: str, given: Table, mistakes: list[str]) -> Application:
     table = read_table({entry: given}, entry, KEYS, mistakes)
     _check_words(entry, table, mistakes)
     _check_source(entry, table, mistakes)
@@ -84,7 +84,7 @@ def _read(entry: str, given: dict, mistakes: list[str]) -> Application:
     return Application(**{**table, **lists, "files": files})
 
 
-def _check_words(entry: str, table: dict, mistakes: list[str]) -> None:
+def _check_words(entry: str, table: Table, mistakes: list[str]) -> None:
     # It names a system user, a database and directories: PostgreSQL and useradd agree on these.
     if table["name"] and not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", table["name"]):
         mistakes.append(
@@ -106,7 +106,7 @@ def _check_words(entry: str, table: dict, mistakes: list[str]) -> None:
         mistakes.append(f"{entry}['secure'] comes behind the seed: add 'seed', or remove it")
 
 
-def _check_source(entry: str, table: dict, mistakes: list[str]) -> None:
+def _check_source(entry: str, table: Table, mistakes: list[str]) -> None:
     source, ref = table["source"], table["ref"]
     if source and not is_url(source) and not (ROOT / source).exists():
         mistakes.append(
@@ -128,7 +128,7 @@ def _check_source(entry: str, table: dict, mistakes: list[str]) -> None:
             mistakes.append(f"{entry}['files'][{name!r}] is {path!r}, no such file")
 
 
-def _check_environment(entry: str, table: dict, mistakes: list[str]) -> None:
+def _check_environment(entry: str, table: Table, mistakes: list[str]) -> None:
     for name, value in table["environment"].items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)) or not isinstance(value, str):
             mistakes.append(f"{entry}['environment'][{name!r}] must be a name with a text value")

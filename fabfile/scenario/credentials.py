@@ -21,7 +21,7 @@ def secret(state: Path, name: str) -> str:
     """Return the secret of that name, kept in `state`/secrets.json; it is made if there is none."""
     path = state / "secrets.json"
     with _lock:
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         if name not in known:
             known[name] = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
             state.mkdir(mode=0o700, parents=True, exist_ok=True)

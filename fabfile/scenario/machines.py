@@ -6,7 +6,7 @@ Part of `fabfile.scenario.validation`: each check adds one sentence to `mistakes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SSH_TARGET = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>[^@:\s]+)(?::(?P<port>\d+))?")
 # Linux: 15 characters for the name of an interface (IFNAMSIZ).
 INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
-
-
 KEYS = ("tier", "tiers", "ssh", "key", "interfaces", "routes", "release")
+# A dictionary of config.py: a person wrote it, so that a value is of any type until it is checked.
+Table = Mapping[str, Any]
+Networks = Mapping[str, IPv4Network]
 
 
 def listed(names: Iterable[str]) -> str:
@@ -46,7 +47,9 @@ def read_networks(given: Any, mistakes: list[str]) -> dict[str, IPv4Network]:
     return answer
 
 
-def read_machines(given: Any, networks: dict, login: dict, mistakes: list[str]) -> list[Machine]:
+def read_machines(
+    given: Any, networks: Networks, login: Table, mistakes: list[str]
+) -> list[Machine]:
     """Return the machines of MACHINES that can be read at all."""
     if not isinstance(given, dict) or not given:
         mistakes.append("MACHINES must be a dictionary of machine name -> description")
@@ -65,7 +68,9 @@ def read_machines(given: Any, networks: dict, login: dict, mistakes: list[str]) 
     return answer
 
 
-def _machine(name: str, entry: dict, networks: dict, login: dict, mistakes: list[str]) -> Machine:
+def _machine(
+    name: str, entry: Table, networks: Networks, login: Table, mistakes: list[str]
+) -> Machine:
     where = f"MACHINES[{name!r}]"
     tiers = _tiers(where, entry, mistakes)
     addresses = {}
@@ -91,7 +96,7 @@ def _machine(name: str, entry: dict, networks: dict, login: dict, mistakes: list
     )
 
 
-def _tiers(where: str, entry: dict, mistakes: list[str]) -> tuple[str, ...]:
+def _tiers(where: str, entry: Table, mistakes: list[str]) -> tuple[str, ...]:
     """Return the tiers of a machine: "tier" is one, "tiers" a list of them."""
     given = entry.get("tiers", [entry.get("tier")])
     if "tier" in entry and "tiers" in entry:
@@ -110,7 +115,7 @@ def _release(where: str, given: Any, mistakes: list[str]) -> str:
     if given not in BY_CODENAME:
         mistakes.append(f"{where}['release'] is {given!r}, it must be {' or '.join(BY_CODENAME)}")
         return RELEASES[0].codename
-    return given
+    return str(given)
 
 
 def _address(text: Any, where: str, mistakes: list[str]) -> IPv4Address | None:
@@ -121,37 +126,42 @@ def _address(text: Any, where: str, mistakes: list[str]) -> IPv4Address | None:
         return None
 
 
-def _login(where: str, entry: dict, addresses: dict, login: dict, mistakes: list[str]) -> Login:
-    target = {"host": str(addresses.get(MANAGEMENT, "")), "user": None, "port": None}
+def _login(
+    where: str,
+    entry: Table,
+    addresses: Mapping[str, IPv4Address],
+    login: Table,
+    mistakes: list[str],
+) -> Login:
+    host, user, port = str(addresses.get(MANAGEMENT, "")), login["user"], login["port"]
     if "ssh" in entry:
-        match = SSH_TARGET.fullmatch(str(entry["ssh"]))
-        if match:
-            target = match.groupdict()
-        else:
-            mistakes.append(f"{where}['ssh'] is {entry['ssh']!r}, it must be like user@host:port")
+        host, user, port = _target(where, str(entry["ssh"]), mistakes)
     elif MANAGEMENT not in entry:
         mistakes.append(f"{where} has neither 'ssh' nor a {MANAGEMENT!r} address to log in on")
-    port = int(target["port"]) if target["port"] else (None if "ssh" in entry else login["port"])
-    if port is not None and "ssh" in entry:
-        check_port(f"{where}['ssh']", port, mistakes)
     key = entry.get("key", "")
     if not isinstance(key, str):
         mistakes.append(f"{where}['key'] is {key!r}, it must be text")
         key = ""
-    return Login(
-        host=target["host"],
-        user=target["user"] or (None if "ssh" in entry else login["user"]),
-        port=port,
-        key=_path(key or login["key"]),
-        known_hosts=_path(login["known_hosts"]),
-    )
+    return Login(host, user, port, _path(key or login["key"]), _path(login["known_hosts"]))
+
+
+def _target(where: str, text: str, mistakes: list[str]) -> tuple[str, str | None, int | None]:
+    """Return host, user and port; what is not said is None, and left to ~/.ssh/config."""
+    match = SSH_TARGET.fullmatch(text)
+    if not match:
+        mistakes.append(f"{where}['ssh'] is {text!r}, it must be like user@host:port")
+        return "", None, None
+    port = int(match["port"]) if match["port"] else None
+    if port is not None:
+        check_port(f"{where}['ssh']", port, mistakes)
+    return match["host"], match["user"], port
 
 
 def _path(text: str) -> Path | None:
     return ROOT / Path(text).expanduser() if text else None
 
 
-def _interfaces(where: str, given: Any, networks: dict, mistakes: list[str]) -> dict[str, str]:
+def _interfaces(where: str, given: Any, networks: Networks, mistakes: list[str]) -> dict[str, str]:
     if not isinstance(given, dict):
         mistakes.append(f"{where}['interfaces'] must be a dictionary of network -> interface")
         return {}

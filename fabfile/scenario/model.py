@@ -51,6 +51,13 @@ class Machine:
     release: str = RELEASES[0].codename  # of Debian, that the lab starts it with
 
     @property
+    def ssh(self) -> Login:
+        """How Fabric logs in on it; raises KeyError for the person's own computer."""
+        if self.login is None:
+            raise KeyError(f"nobody logs in on {self.name}")
+        return self.login
+
+    @property
     def management(self) -> str:
         """The address that people and packages come by; raises KeyError when it has none."""
         return str(self.addresses[MANAGEMENT])

@@ -5,14 +5,17 @@ Part of `fabfile.scenario.validation`: what is wrong adds a sentence to `mistake
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from fabfile.scenario.machines import listed
+from fabfile.scenario.machines import Table, listed
 
 REQUIRED = object()
+# The keys that an entry may have, each with its type and its default.
+Keys = Mapping[str, tuple[type, Any]]
 
 
-def read_table(entries: dict, entry: str, known: dict, mistakes: list[str]) -> dict[str, Any]:
+def read_table(entries: Table, entry: str, known: Keys, mistakes: list[str]) -> dict[str, Any]:
     """Return the entry with defaults filled in; a wrong value is replaced by its default."""
     given = entries.get(entry, {})
     if not isinstance(given, dict):
@@ -20,7 +23,7 @@ def read_table(entries: dict, entry: str, known: dict, mistakes: list[str]) -> d
         given = {}
     for key in given.keys() - known.keys():
         mistakes.append(f"{entry}[{key!r}] is not a known key; known are {listed(known)}")
-    table = {}
+    table: dict[str, Any] = {}
     for key, (kind, default) in known.items():
         value = given.get(key, default)
         if value is REQUIRED:

@@ -14,6 +14,8 @@ from fabfile.scenario.checks import check_addresses, check_tiers, check_ways
 from fabfile.scenario.machines import (
     HOST_NAME,
     INTERFACE,
+    Networks,
+    Table,
     check_port,
     listed,
     read_machines,
@@ -83,7 +85,7 @@ def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
 
 
 def _check_values(
-    login: dict, ports: dict, storage: dict, lab: dict, networks: dict, mistakes: list[str]
+    login: Table, ports: Table, storage: Table, lab: Table, networks: Networks, mistakes: list[str]
 ) -> None:
     check_port("LOGIN['port']", login["port"], mistakes)
     for name, port in ports.items():

@@ -55,11 +55,13 @@ class Run:
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Run it if the condition does not hold or something it follows from has changed."""
-        lines = facts.splitlines()
-        follows = bool(changed.intersection(self.after)) or is_pending(lines)
-        if "done" in lines and not follows:
-            return None
-        guard = "" if follows else f"if {{ {self.unless}\n}} >/dev/null 2>&1; then exit 0; fi\n"
+        lines, causes = facts.splitlines(), changed & {*self.after}
+        follows = bool(causes) or is_pending(lines)
+        return None if "done" in lines and not follows else self.change(causes, follows)
+
+    def change(self, causes: Set[str] = frozenset(), anyway: bool = False) -> Change:
+        """Return the change that runs it; `anyway` does so even where the condition holds."""
+        guard = "" if anyway else f"if {{ {self.unless}\n}} >/dev/null 2>&1; then exit 0; fi\n"
         failed = "{ echo 'it ran, but what it is for does not hold'; exit 1; }"
         proof = f"\n{{ {self.unless}\n}} || {failed}"
         return Change(
@@ -68,7 +70,7 @@ class Run:
             guard + self.script + proof,
             files=self.files,
             marker=self.name if self.after else "",
-            causes=frozenset(changed.intersection(self.after)),
+            causes=causes,
             seconds=self.seconds,
             confirm=self.confirm,
         )

@@ -34,7 +34,7 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
     login = scenario.checks_login if application.checks else ""
     password = scenario.secret("checks_password") if application.checks else ""
     checks = {"CHECKS_LOGIN": login, "CHECKS_PASSWORD": password}
-    steps = (
+    steps: tuple[tuple[str, str, str, Mapping[str, str]], ...] = (
         ("migrate the database", f"migrate {identifier}", application.migrate, {}),
         ("seed the database", "seed", application.seed, first),
         ("replace the public accounts", "secure", application.secure, {**first, **token}),

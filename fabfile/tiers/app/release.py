@@ -16,7 +16,7 @@ from threading import Lock
 from invoke.exceptions import Exit
 
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.scenario import ROOT, Application, Machine, Scenario
+from fabfile.scenario import ROOT, Application, Login, Machine, Scenario
 from fabfile.tiers.app import sources
 from fabfile.tiers.app.sources import Entry, SourceError
 
@@ -49,11 +49,11 @@ def fetch(builder: Machine, directory: str) -> bytes:
     Raises MachineError when the machine does not have it.
     """
     with _fetching:
-        return _fetched(builder.name, builder.login, directory)
+        return _fetched(builder.name, builder.ssh, directory)
 
 
 @cache
-def _fetched(name: str, login: object, directory: str) -> bytes:
+def _fetched(name: str, login: Login, directory: str) -> bytes:
     remote = Remote(name, login)
     try:
         answer = remote.run(

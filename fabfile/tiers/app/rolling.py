@@ -23,15 +23,15 @@ class BatchError(Exception):
     """A batch size that makes no sense, as one sentence."""
 
 
-def batch_size(text: str, servers: int) -> int:
-    """Return how many servers change at once: "2", or "50%" of them, one at least."""
+def batch_size(text: str, count: int) -> int:
+    """Return how many of `count` servers change at once: "2", or "50%" of them, one at least."""
     match = re.fullmatch(r"(\d+)(%?)", text)
-    number = int(match[1]) if match else 0
-    if not number or (match[2] and number > 100):
+    number, percent = (int(match[1]), match[2]) if match else (0, "")
+    if not number or (percent and number > 100):
         raise BatchError(
             f"--batch is {text!r}, it must be a number of servers from 1 up or a percentage"
         )
-    return max(1, servers * number // 100) if match[2] else number
+    return max(1, count * number // 100) if percent else number
 
 
 class Rolling:
@@ -50,7 +50,9 @@ class Rolling:
         """
         keep = servers.keep_previous(self._scenario)
         found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.split()[-2:])
-        self._served = {name: tuple(words) for name, words in found.items() if len(words) == 2}
+        self._served = {
+            name: (words[0], words[1]) for name, words in found.items() if len(words) == 2
+        }
         serving = [remote for remote in remotes if self._serves(remote) is True]
         switching = [remote for remote in remotes if self._serves(remote) is False]
         idle = [remote for remote in remotes if self._serves(remote) is None]
@@ -72,7 +74,7 @@ class Rolling:
             yield
             return
         (balancer,) = self._scenario.balancers
-        with closing(Remote(balancer.name, balancer.login)) as lb:
+        with closing(Remote(balancer.name, balancer.ssh)) as lb:
             say(f"drain {name} in {balancer.name}")
             haproxy.drain(lb, name)
             try:

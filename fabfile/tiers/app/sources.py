@@ -158,9 +158,8 @@ def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, Entry]]:
             raise SourceError(f"the archive holds {member.name}, outside of itself")
         if member.issym():
             yield str(path), Entry(target=member.linkname)
-        elif member.isfile():
-            content = archive.extractfile(member).read()
-            yield str(path), Entry(content, bool(member.mode & 0o100))
+        elif member.isfile() and (file := archive.extractfile(member)):
+            yield str(path), Entry(file.read(), bool(member.mode & 0o100))
 
 
 def _from_tarball(path: Path, ref: str) -> Iterator[tuple[str, Entry]]:

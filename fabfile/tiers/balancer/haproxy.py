@@ -76,9 +76,10 @@ class Servers:
             name: (address, int(state))
             for name, address, state in (line.split() for line in facts.splitlines() if line)
         }
-        if not running or changed.intersection(self.reloading):
+        if not running or changed & {*self.reloading}:
             return None
-        words, steps = [], []
+        words: list[str] = []
+        steps: list[str] = []
         for name, (address, rests) in self.wanted.items():
             there, state = running.get(name, ("", 0))
             if there != address:

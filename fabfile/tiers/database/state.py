@@ -212,7 +212,7 @@ class Database(Run):
             return super().plan(facts, changed)
         name = self.name.replace("create", SEARCH, 1)
         warned = f'[ ! -s "$payload/{WARNING}" ] || {{ cat "$payload/{WARNING}"; exit 1; }}\n'
-        change = super().plan("", changed)
+        change = self.change()
         script = f"{{ {self.unless}\n}} || {{ {warned}}}\n{change.script}"
         return replace(change, key=name, summary=name, script=script)
 
