@@ -96,7 +96,7 @@ def restart(batch: str = "1", wait: bool = False) -> None:
     with operation(wanted, names, "app.restart", wait) as remotes:
         wanted = without_absent(wanted, names, remotes)
         stage = _serving(wanted, batch)
-        plan = {stage.name: {name: [app.restarting(wanted)] for name in stage.machines}}
+        plan = {stage.name: {name: [app.service(wanted).restarting()] for name in stage.machines}}
         carry_out(wanted, plan, [stage], remotes, started)
 
 

@@ -1,7 +1,10 @@
 """Batches, and HAProxy's file against its process: what can be told without a machine."""
 
+import subprocess
+
 import pytest
 
+from fabfile.tiers.app import servers
 from fabfile.tiers.app.rolling import BatchError, batch_size
 from fabfile.tiers.balancer.haproxy import Configuration, Servers
 
@@ -21,6 +24,19 @@ def test_a_batch_is_a_number_or_a_percentage(text, servers, size) -> None:
 def test_a_batch_that_makes_no_sense_is_refused(text) -> None:
     with pytest.raises(BatchError, match="--batch"):
         batch_size(text, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "ready"),
+    [("crm", "/health"), ("crm-2017", "/favicon.ico"), ("gone", "is-active")],
+)
+def test_what_served_before_is_put_back_whichever_application_it_was(read, name, ready):
+    script = servers.put_back(read(), name, "abc")
+    done = subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert f"ln -sfn releases/abc /srv/{name}/current.new" in script
+    assert f"systemctl restart {name}.service" in script and ready in script
+    assert f"\nput_back {name} crm\n" in script
 
 
 def configuration_key(machine, tmp_path, now: str, wanted: str) -> str:

@@ -169,8 +169,10 @@ class Link:
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Point the link at its target."""
-        if facts.strip() == self.target:
-            return None
+        return None if facts.strip() == self.target else self.switching()
+
+    def switching(self) -> Change:
+        """Return the change that points the link at its target, wherever it points now."""
         path, new = shlex.quote(self.path), shlex.quote(self.path + ".new")
         script = f"ln -sfn {shlex.quote(self.target)} {new}\nmv -fT {new} {path}"
         return Change(self.key, f"point {self.path} at {self.target}", script)

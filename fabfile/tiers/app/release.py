@@ -38,9 +38,9 @@ def archive(scenario: Scenario) -> bytes:
     return _release(scenario)[1]
 
 
-def home(application: Application) -> str:
+def home(name: str) -> str:
     """Return the directory of an application on a server: its releases, and `current`."""
-    return f"/srv/{application.name}"
+    return f"/srv/{name}"
 
 
 def fetch(builder: Machine, directory: str) -> bytes:
@@ -110,7 +110,7 @@ def _entries(application: Application, cache: Path) -> dict[str, Entry]:
     """Return all that a release holds before it is built."""
     links = {name: TEMPORARY for name in application.temporary}
     if application.uploads:
-        links[application.uploads] = f"{home(application)}/uploads"
+        links[application.uploads] = f"{home(application.name)}/uploads"
     given = sources.read(application.source, application.ref, ROOT, cache)
     kept = {
         name: entry

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
+from dataclasses import replace
 from pathlib import Path
 
+from fabfile.engine.resources import Link, Service
 from fabfile.engine.resources.pending import mark
 from fabfile.engine.script import AWAIT
 from fabfile.scenario import Scenario
-from fabfile.tiers.app import health
+from fabfile.tiers.app import release
 from fabfile.tiers.app import state as app
 
 LIBRARY = Path(__file__).with_suffix(".sh").read_text()
@@ -42,18 +43,23 @@ def put_back(scenario: Scenario, name: str, identifier: str) -> str:
 
     `name` is its application, which need not be the one that failed.
     """
-    wanted, unit, home = scenario.application.name, f"{name}.service", f"/srv/{name}"
-    paths = [each.health for each in scenario.applications if each.name == name]
-    ready = f"systemctl is-active {unit}"
-    if paths:
-        ready = health.healthy(unit, scenario.ports["app"], paths[0])
-    what = f"the release {identifier} to be healthy"
+    current = Link(f"{release.home(name)}/current", f"releases/{identifier}").switching()
+    restart = _service(scenario, name).restarting()
     return (
         f"{AWAIT}{LIBRARY}set -e\n"
-        f"put_back {name} {home} {identifier} {wanted}\n"
-        f"rm -f {mark(f'restart {unit}')}\n"
-        f"await {app.HEALTHY_SECONDS} '{what}' {shlex.quote(ready)}\n"
+        f"put_back {name} {scenario.application.name}\n"
+        f"{current.script}\n"
+        f"rm -f {mark(restart.marker)}\n"
+        f"{restart.script}"
     )
+
+
+def _service(scenario: Scenario, name: str) -> Service:
+    """Return the service of an application, of which the scenario may know nothing any more."""
+    for each in scenario.applications:
+        if each.name == name:
+            return app.service(replace(scenario, application=each))
+    return Service(f"{name}.service", limit=app.HEALTHY_SECONDS)
 
 
 def retired(scenario: Scenario) -> str:

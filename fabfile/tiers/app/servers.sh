@@ -30,18 +30,13 @@ keep_previous() { # NAME: prints application and release that serve here, and ke
   done
 }
 
-put_back() { # NAME HOME RELEASE OTHER: what keep_previous kept runs again, in the place of OTHER
+put_back() { # NAME OTHER: what keep_previous kept is in its place again, and OTHER runs no more
   cp -a "$previous/unit" "$units/$1.service"
   cp -a "$previous/env" "$environments/$1.env"
-  ln -sfn "releases/$3" "$2/current.new"
-  mv -fT "$2/current.new" "$2/current"
-  systemctl daemon-reload
-  if [ "$1" != "$4" ]; then
-    systemctl disable --now "$4.service"
+  if [ "$1" != "$2" ]; then
+    systemctl disable --now "$2.service"
     systemctl enable "$1.service"
   fi
-  systemctl reset-failed "$1.service" || :
-  systemctl restart "$1.service"
 }
 
 retire() { # UNIT...: nothing of the application runs here any more

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from fabfile.engine.change import Change, Resource
+from fabfile.engine.change import Resource
 from fabfile.engine.resources import (
     Directory,
     Link,
@@ -39,7 +39,7 @@ RELEASES = 5
 
 def home(scenario: Scenario) -> str:
     """Return the directory of the application: its releases, and `current`."""
-    return release.home(scenario.application)
+    return release.home(scenario.application.name)
 
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -140,15 +140,16 @@ def _mounted(*restart: str) -> Service:
 
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what an app server looks like when it answers."""
+    name = scenario.application.name
     variables = template(
-        environment_file(scenario),
+        environment_file(name),
         source="/etc/crm-deployer/application.env",
         mode=0o600,
         secret=True,
         variables=environment(scenario),
     )
     unit = template(
-        unit_file(scenario),
+        unit_file(name),
         source="/etc/systemd/system/application.service",
         application=scenario.application,
         home=home(scenario),
@@ -164,7 +165,7 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         current,
         _alone(scenario),
         # The mount, too: the service holds on to the one that was there when it started.
-        _service(scenario, (unit.key, current.key, variables.key, _mounted().key)),
+        service(scenario, (unit.key, current.key, variables.key, _mounted().key)),
     ]
 
 
@@ -180,7 +181,7 @@ def _peers(scenario: Scenario, machine: Machine) -> list[str]:
 
 def _alone(scenario: Scenario) -> Run:
     """Return what stops the other applications here: they share the port. Their data stays."""
-    mine = environment_file(scenario)
+    mine = environment_file(scenario.application.name)
     each = "for file in /etc/crm-deployer/*.env; do unit=$(basename $file .env).service"
     others = f"{each}\n[ $file = {mine} ]"
     runs = "{ systemctl -q is-active $unit || systemctl -q is-enabled $unit; }"
@@ -191,12 +192,8 @@ def _alone(scenario: Scenario) -> Run:
     )
 
 
-def restarting(scenario: Scenario) -> Change:
-    """Return the change that restarts the application and awaits its health."""
-    return _service(scenario).restarting()
-
-
-def _service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
+def service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
+    """Return the service of the application, which is ready when it is healthy."""
     unit, application = f"{scenario.application.name}.service", scenario.application
     port = scenario.ports["app"]
     same = health.same_files(MOUNT, f"{home(scenario)}/uploads")
@@ -249,14 +246,14 @@ def directory(scenario: Scenario) -> str:
     return f"{home(scenario)}/releases/{release.identifier(scenario)}"
 
 
-def environment_file(scenario: Scenario) -> str:
-    """Return the path of the application's variables, which hold its passwords."""
-    return f"/etc/crm-deployer/{scenario.application.name}.env"
+def environment_file(name: str) -> str:
+    """Return the path of an application's variables, which hold its passwords."""
+    return f"/etc/crm-deployer/{name}.env"
 
 
-def unit_file(scenario: Scenario) -> str:
-    """Return the path of the application's systemd unit."""
-    return f"{UNITS}/{scenario.application.name}.service"
+def unit_file(name: str) -> str:
+    """Return the path of an application's systemd unit."""
+    return f"{UNITS}/{name}.service"
 
 
 def environment(scenario: Scenario) -> dict[str, str]:
