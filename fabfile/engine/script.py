@@ -13,24 +13,11 @@ from fabfile.engine.change import Change, Resource
 from fabfile.engine.remote import MachineError, Output, Remote
 from fabfile.engine.resources.pending import DIRECTORY, mark
 from fabfile.engine.survey import surveyed
+from fabfile.engine.waiting import AWAIT
 
 STATE = "/var/lib/crm-deployer"
 # os-release(5): prints "debian 12".
 SYSTEM = "( . /etc/os-release; echo $ID $VERSION_ID ) 2>/dev/null"
-# await LIMIT WHAT CONDITION [HOPELESS]: waits until a shell condition holds, or says that it did
-# not; when the condition HOPELESS holds, it says so at once.
-AWAIT = r"""
-await() {
-  begun=$(date +%s)
-  until said=$(timeout "$1" sh -c "$3" 2>&1); do
-    waited=$(( $(date +%s) - begun ))
-    if [ "$waited" -ge "$1" ] || sh -c "${4:-false}" 2>/dev/null; then
-      echo "waited $waited s for $2; last seen: $said"; return 1
-    fi
-    sleep 0.2
-  done
-}
-"""
 # One script at a time on a machine: a second deployer, or one whose first run was killed here,
 # waits for the first. The input is taken whole before anything runs. A run that was killed while
 # it waited dies here of its closed output, before it sets marks for what it will not do.

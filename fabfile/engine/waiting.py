@@ -1,9 +1,13 @@
-"""Waiting for a condition, with a limit: the one way to wait on this computer."""
+"""Waiting for a condition, with a limit: the one way to wait on this computer, and on a machine."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+# The shell function `await`.
+AWAIT = Path(__file__).with_suffix(".sh").read_text()
 
 
 def wait_until(

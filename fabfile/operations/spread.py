@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Sequence
 
 from invoke.exceptions import Exit
 
+from fabfile.engine.waiting import wait_until
 from fabfile.operations.progress import console
 from fabfile.scenario import Scenario
 
@@ -44,18 +44,19 @@ def _spread(wanted: Scenario, awaited: Sequence[str]) -> Counter[str]:
     import requests
 
     served: Counter[str] = Counter()
-    deadline = time.monotonic() + SPREAD_SECONDS
+
+    def asked(_left: float) -> bool:
+        try:
+            answer = browser.get(wanted.url + wanted.application.health.lstrip("/"), timeout=5)
+            good = answer.status_code == 200
+            served[answer.headers.get("X-Served-By", "nobody") if good else "nobody"] += 1
+        except requests.RequestException:
+            served["nobody"] += 1
+        enough = served.total() >= 2 * len(wanted.serving)
+        return enough and all(served[name] for name in awaited)
+
     with requests.Session() as browser:
         browser.trust_env = False  # a proxy would not be the way of the users
         # Others ask, too, so a server can miss its turn with us.
-        while time.monotonic() < deadline:
-            try:
-                answer = browser.get(wanted.url + wanted.application.health.lstrip("/"), timeout=5)
-                good = answer.status_code == 200
-                served[answer.headers.get("X-Served-By", "nobody") if good else "nobody"] += 1
-            except requests.RequestException:
-                served["nobody"] += 1
-            enough = served.total() >= 2 * len(wanted.serving)
-            if enough and all(served[name] for name in awaited):
-                break
+        wait_until(asked, SPREAD_SECONDS, 0)
     return served

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fabfile.engine.script import AWAIT
+from fabfile.engine.waiting import AWAIT
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fabfile.engine.resources import Link, Service
 from fabfile.engine.resources.pending import mark
-from fabfile.engine.script import AWAIT
+from fabfile.engine.waiting import AWAIT
 from fabfile.scenario import Scenario
 from fabfile.tiers.app import release
 from fabfile.tiers.app import state as app

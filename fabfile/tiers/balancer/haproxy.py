@@ -7,6 +7,7 @@ the file has it, too. What differs in anything but the servers needs a reload.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from fabfile.engine.change import Change
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.engine.resources import File
+from fabfile.engine.waiting import AWAIT
 
 # In the file and at runtime: two failures take a server out, two successes back.
 CHECK = "check inter 1s fall 2 rise 2"
@@ -23,7 +25,9 @@ DRAIN_SECONDS = 30
 # once said `disabled`; it stays when the server is made ready.
 MAINTENANCE, DRAIN = 0x01, 0x08
 SERVER = "    server "
-LIBRARY = Path(__file__).with_suffix(".sh").read_text()
+FUNCTIONS = Path(__file__).with_suffix(".sh").read_text()
+# What is awaited runs in a shell of its own, which gets the functions by their text.
+LIBRARY = f'{AWAIT}functions={shlex.quote(FUNCTIONS)}\neval "$functions"\n'
 
 
 class Configuration(File):

@@ -23,24 +23,17 @@ states() {
   api 'show servers state app' | awk 'NR > 2 && NF { print $4, $5 ":" $19, $7 }'
 }
 
-poll() { # SECONDS WHAT VALUE COMMAND...: until the command prints the value
-  limit=$1 what=$2 value=$3
-  shift 3
-  deadline=$(($(date +%s) + limit))
-  until now=$("$@"); [ "$now" = "$value" ]; do
-    if [ "$(date +%s)" -ge "$deadline" ]; then
-      echo "waited $limit s for $what; last seen: $now"
-      return 1
-    fi
-    sleep 0.1
-  done
+poll() { # SECONDS WHAT VALUE COMMAND: until one of these functions prints the value
+  # shellcheck disable=SC2154 # haproxy.py sets it
+  await "$1" "$2" "$functions
+now=\$($4); echo \"\$now\"; [ \"\$now\" = '$3' ]"
 }
 
 there() { [ -n "$(column "$1" 18)" ]; }
 
 drain() { # SERVER SECONDS: no more requests for it, and those that run end
   tell "set server app/$1 state drain" '' || return 1
-  poll "$2" "the requests of $1 to end" 0 column "$1" 5
+  poll "$2" "the requests of $1 to end" 0 "column $1 5"
 }
 
 rest() { # SERVER SECONDS: as drain, but what does not end in time is cut off; no checks either
@@ -50,7 +43,7 @@ rest() { # SERVER SECONDS: as drain, but what does not end in time is cut off; n
 
 ready() { # SERVER SECONDS
   tell "set server app/$1 state ready" '' || return 1
-  poll "$2" "$1 to be up in HAProxy" UP column "$1" 18
+  poll "$2" "$1 to be up in HAProxy" UP "column $1 18"
 }
 
 add() { # SERVER ADDRESS OPTIONS: in maintenance, until it is made ready
@@ -60,5 +53,5 @@ add() { # SERVER ADDRESS OPTIONS: in maintenance, until it is made ready
 
 remove() { # SERVER SECONDS
   rest "$1" "$2" || return 1
-  poll 10 "HAProxy to let go of $1" 'Server deleted.' api "del server app/$1"
+  poll 10 "HAProxy to let go of $1" 'Server deleted.' "api 'del server app/$1'"
 }

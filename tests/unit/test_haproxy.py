@@ -1,0 +1,64 @@
+"""HAProxy's runtime API as shell functions, before a program that answers as HAProxy does."""
+
+import os
+import subprocess
+
+import pytest
+
+from fabfile.tiers.balancer.haproxy import LIBRARY
+
+# Stands in for socat: answers what the file of that command holds; each `set server` makes a note.
+SOCAT = """#!/bin/sh
+read -r command
+echo "$command" >>"$0.asked"
+name=$(echo "$command" | tr ' /' __)
+cat "$0.$name" 2>/dev/null || :
+"""
+
+
+def rows(*servers: tuple[str, int, str]) -> str:
+    """Return what `show stat` says of servers: name, sessions, status."""
+    lines = [f"app,{name},0,0,{busy}{',' * 13}{status}" for name, busy, status in servers]
+    return "\n".join(["# pxname,svname", *lines, "app,BACKEND,0,0,9", ""])
+
+
+@pytest.fixture
+def haproxy(tmp_path):
+    """Give a function that runs shell with HAProxy's functions, where commands are answered so."""
+    socat = tmp_path / "socat"
+    socat.write_text(SOCAT)
+    socat.chmod(0o755)
+
+    def run(script: str, **answers: str) -> subprocess.CompletedProcess:
+        for command, answer in answers.items():
+            (tmp_path / f"socat.{command}").write_text(answer)
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        return subprocess.run(
+            ["sh"],
+            input=LIBRARY + script,
+            text=True,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            timeout=20,
+        )
+
+    return run
+
+
+def test_it_waits_until_a_server_is_up(haproxy):
+    assert haproxy("ready s1 1", show_stat=rows(("s1", 0, "UP"))).returncode == 0
+    done = haproxy("ready s1 1", show_stat=rows(("s1", 0, "DOWN")))
+    assert done.returncode == 1
+    assert done.stdout.strip().endswith("s for s1 to be up in HAProxy; last seen: DOWN")
+
+
+def test_what_haproxy_refuses_is_said(haproxy):
+    done = haproxy("ready s1 1", set_server_app_s1_state_ready="No such server.\n")
+    assert done.returncode == 1
+    said = "HAProxy answers 'set server app/s1 state ready' with: No such server."
+    assert done.stdout.strip() == said
+
+
+def test_a_server_is_removed_when_its_requests_have_ended(haproxy):
+    deleted = {"del_server_app_s1": "Server deleted.\n"}
+    assert haproxy("remove s1 1", show_stat=rows(("s1", 0, "UP")), **deleted).returncode == 0
