@@ -89,7 +89,10 @@ def remove(
         lb = reached(before.balancers, remotes)
         _keep_one_up(lb, names, force)
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda name: haproxy.drain(lb, name, limit), names))
+            drained = list(pool.map(lambda name: haproxy.drain(lb, name, limit), names))
+        for name, how in zip(names, drained, strict=True):
+            if words := how.said(name):
+                console.print(words)
         changes = bring(left, pipeline.removing(left), remotes, started)
         made = sorted((lab_machines(left) or set()) & {*names})
         if made:

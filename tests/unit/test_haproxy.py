@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
-from fabfile.tiers.balancer.haproxy import LIBRARY
+from fabfile.engine.remote import MachineError, Output
+from fabfile.tiers.balancer.haproxy import LIBRARY, Drained, drain
 
 # Stands in for socat: answers what the file of that command holds; each `set server` makes a note.
 SOCAT = """#!/bin/sh
@@ -57,6 +59,39 @@ def test_what_haproxy_refuses_is_said(haproxy):
     assert done.returncode == 1
     said = "HAProxy answers 'set server app/s1 state ready' with: No such server."
     assert done.stdout.strip() == said
+
+
+OTHER = ("s2", 0, "UP")
+
+
+@pytest.mark.parametrize(
+    ("info", "servers", "drained"),
+    [
+        ("Uptime: 9", [("s1", 0, "UP"), OTHER], Drained.EMPTY),
+        ("Uptime: 9", [("s1", 3, "UP"), OTHER], Drained.LEFT),
+        ("Uptime: 9", [("s1", 0, "UP"), ("s2", 0, "MAINT")], Drained.ONLY),
+        ("Uptime: 9", [OTHER], Drained.ABSENT),
+        ("", [], Drained.SILENT),
+    ],
+)
+def test_how_a_server_was_drained_is_told_by_the_exit_code(haproxy, info, servers, drained):
+    def run(script: str, seconds: float) -> Output:
+        done = haproxy(script, show_info=info, show_stat=rows(*servers))
+        return Output(done.returncode, done.stdout)
+
+    assert drain(SimpleNamespace(name="lb", run=run), "s1", 1) is drained
+    assert bool(drained.said("s1")) is (drained is not Drained.EMPTY)
+
+
+def test_a_server_that_haproxy_does_not_drain_is_an_error(haproxy):
+    def run(script: str, seconds: float) -> Output:
+        refused = {"set_server_app_s1_state_drain": "No such server.\n"}
+        stat = rows(("s1", 0, "UP"), OTHER)
+        done = haproxy(script, show_info="Uptime: 9", show_stat=stat, **refused)
+        return Output(done.returncode, done.stdout)
+
+    with pytest.raises(MachineError, match=r"lb: HAProxy answers .* with: No such server"):
+        drain(SimpleNamespace(name="lb", run=run), "s1", 1)
 
 
 def test_a_server_is_removed_when_its_requests_have_ended(haproxy):

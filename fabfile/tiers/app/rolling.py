@@ -76,7 +76,8 @@ class Rolling:
         (balancer,) = self._scenario.balancers
         with closing(Remote(balancer.name, balancer.ssh)) as lb:
             say(f"drain {name} in {balancer.name}")
-            haproxy.drain(lb, name)
+            if words := haproxy.drain(lb, name).said(name):
+                say(words)
             try:
                 yield
             except StepFailed as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 from fabfile.engine.change import Change
@@ -116,21 +117,41 @@ def statuses(remote: Remote) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in output.text.splitlines() if " " in line)
 
 
-def drain(remote: Remote, server: str, seconds: int = DRAIN_SECONDS) -> bool:
+class Drained(Enum):
+    """How the draining of a server ended; each value is the exit code that tells."""
+
+    EMPTY = 0
+    ABSENT = 3
+    ONLY = 4
+    LEFT = 5
+    SILENT = 6
+
+    def said(self, server: str) -> str:
+        """Return what the person should know of it; "" when the server has no requests left."""
+        return {
+            Drained.EMPTY: "",
+            Drained.SILENT: f"HAProxy gives no answer, so {server} could not be drained",
+            Drained.ABSENT: f"HAProxy has no {server} to drain",
+            Drained.ONLY: f"no other server is up, so {server} was not drained",
+            Drained.LEFT: f"{server} still has requests, which have had the time to end",
+        }[self]
+
+
+def drain(remote: Remote, server: str, seconds: int = DRAIN_SECONDS) -> Drained:
     """Give a server no more requests and wait until it has none, `seconds` at most.
 
-    Answers False when requests are left, or when it was not drained because it is the only one
-    that is up, or none of HAProxy's at all. Raises MachineError when HAProxy does not do it.
+    The only one that is up keeps its clients. Raises MachineError when HAProxy refuses.
     """
     output = remote.run(
-        f"{LIBRARY}there {server} || exit 3\n"
-        f"statuses | grep -v '^{server} ' | grep -q ' UP' || exit 3\n"
-        f"drain {server} {seconds} || exit 4",
+        f"{LIBRARY}answers || exit {Drained.SILENT.value}\n"
+        f"there {server} || exit {Drained.ABSENT.value}\n"
+        f"! alone {server} || exit {Drained.ONLY.value}\n"
+        f"drain {server} {seconds}",
         seconds=seconds + 30,
     )
-    if "HAProxy answers" in output.text:
+    if output.code not in [each.value for each in Drained]:
         raise MachineError(remote.name, output.text.strip())
-    return not output.code
+    return Drained(output.code)
 
 
 def ready(remote: Remote, server: str, wait: bool = True) -> None:

@@ -29,11 +29,15 @@ poll() { # SECONDS WHAT VALUE COMMAND: until one of these functions prints the v
 now=\$($4); echo \"\$now\"; [ \"\$now\" = '$3' ]"
 }
 
+answers() { api 'show info' | grep -q Uptime; }
+
 there() { [ -n "$(column "$1" 18)" ]; }
 
-drain() { # SERVER SECONDS: no more requests for it, and those that run end
+alone() { ! statuses | grep -v "^$1 " | grep -q ' UP'; } # SERVER: no other one is up
+
+drain() { # SERVER SECONDS: no more requests for it, and those that run end; 5 when some are left
   tell "set server app/$1 state drain" '' || return 1
-  poll "$2" "the requests of $1 to end" 0 "column $1 5"
+  poll "$2" "the requests of $1 to end" 0 "column $1 5" || return 5
 }
 
 rest() { # SERVER SECONDS: as drain, but what does not end in time is cut off; no checks either

@@ -69,9 +69,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         configuration,
         Servers(servers, reloading=reload),
-        Service(
-            "haproxy.service", reload=reload, alive=f"{LIBRARY}api 'show info' | grep -q Uptime"
-        ),
+        Service("haproxy.service", reload=reload, alive=f"{LIBRARY}answers"),
     ]
 
 
