@@ -7,6 +7,7 @@ no size limit applies. Every failure is a `MachineError`: one sentence with the 
 from __future__ import annotations
 
 import shlex
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ LOCALE = "unset LANGUAGE; export LC_ALL=C.UTF-8"
 # What paramiko raises when a connection breaks; AttributeError when another thread has closed it.
 BROKEN = (OSError, EOFError, AttributeError, paramiko.SSHException)
 
+# What is sent or received at a time.
+CHUNK = 65536
+# How long after the limit a connection is given up that takes no input.
+GUARD_SECONDS = 5
+
 
 class MachineError(Exception):
     """Something a machine refused or failed at; `.machine` names it."""
@@ -50,6 +56,19 @@ class Output:
 
     code: int
     text: str
+
+
+class _Limit:
+    """A time limit that runs."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left: a moment when it has run out, since 0 means no limit."""
+        return max(0.01, self._end - time.monotonic())
 
 
 class Remote:
@@ -108,12 +127,16 @@ class Remote:
         `on_line` is called with each line as it comes. Raises MachineError when the limit runs
         out, the connection breaks, or the user may not become root.
         """
+        limit = _Limit(seconds)
         try:
             channel = self.start(command)
-            channel.sendall(data)
+            self._send(channel, data, limit)
             channel.shutdown_write()
-            text = self._read(channel, seconds, on_line)
+            text = self._read(channel, limit, on_line)
+            channel.settimeout(limit.left)
             said = channel.makefile_stderr().read().decode(errors="replace")
+            if not channel.status_event.wait(limit.left):
+                raise self._late(channel, limit, text)
             return self._checked(channel.recv_exit_status(), text, said)
         except BROKEN as error:
             raise self._broken(error) from error
@@ -157,23 +180,40 @@ class Remote:
         reason = str(error) or type(error).__name__
         return MachineError(self.name, f"the connection broke ({reason}); run it again")
 
+    def _send(self, channel: paramiko.Channel, data: bytes, limit: _Limit) -> None:
+        """Send the input; who ends without having read all of it has said why."""
+        # What the network does not take blocks below the channel, which has no limit for that.
+        guard = threading.Timer(limit.left + GUARD_SECONDS, channel.get_transport().close)
+        guard.daemon = True
+        guard.start()
+        try:
+            sent = 0
+            while sent < len(data):
+                channel.settimeout(limit.left)
+                taken = channel.send(data[sent : sent + CHUNK])
+                if not taken:
+                    return
+                sent += taken
+        except TimeoutError:
+            raise self._late(channel, limit, "") from None
+        except OSError:
+            if not channel.closed:
+                raise
+        finally:
+            guard.cancel()
+
     def _read(
-        self, channel: paramiko.Channel, seconds: float, on_line: Callable[[str], None] | None
+        self, channel: paramiko.Channel, limit: _Limit, on_line: Callable[[str], None] | None
     ) -> str:
-        deadline = time.monotonic() + seconds
         received: list[bytes] = []
         pending = b""
         while True:
-            channel.settimeout(max(0.01, deadline - time.monotonic()))
+            channel.settimeout(limit.left)
             try:
-                data = channel.recv(65536)
+                data = channel.recv(CHUNK)
             except TimeoutError:
-                channel.close()
-                tail = b"".join(received).decode(errors="replace").strip().splitlines()[-5:]
-                sentence = (
-                    f"not finished within {seconds:.0f} s; its last lines: {' | '.join(tail)}"
-                )
-                raise MachineError(self.name, sentence) from None
+                text = b"".join(received).decode(errors="replace")
+                raise self._late(channel, limit, text) from None
             if not data:
                 return b"".join(received).decode(errors="replace")
             received.append(data)
@@ -182,11 +222,17 @@ class Remote:
                 for line in lines:
                     on_line(line.decode(errors="replace"))
 
+    def _late(self, channel: paramiko.Channel, limit: _Limit, text: str) -> MachineError:
+        channel.close()
+        tail = " | ".join(text.strip().splitlines()[-5:])
+        said = f"its last lines: {tail}" if tail else "it said nothing"
+        return MachineError(self.name, f"not finished within {limit.seconds:.0f} s; {said}")
+
     def _checked(self, code: int, text: str, said: str) -> Output:
+        if code == -1:
+            raise MachineError(self.name, "the connection broke; run it again")
         _, ready, after = text.partition(READY + "\n")
         if ready:
-            if code == -1:
-                raise MachineError(self.name, "the connection broke; run it again")
             return Output(code, after)
         user = self.login.user or "the login user"
         reason = said.strip().splitlines()[-1:] or [f"exit code {code}"]
