@@ -25,6 +25,7 @@ from fabfile.engine.planning import make_plan
 from fabfile.operations.progress import console, interruptible
 from fabfile.operations.session import connected, scenario
 from fabfile.scenario import ROOT, Scenario
+from fabfile.tiers.app.sources import SourceError
 
 RUNS = 7
 PROGRAMS = Path(sys.executable).parent
@@ -133,7 +134,7 @@ def _settled(wanted: Scenario) -> int:
     with connected(wanted, list(names)) as remotes:
         try:
             plan = make_plan(stages, remotes, systems=wanted.systems)
-        except MachineErrors as error:
+        except (MachineErrors, SourceError) as error:
             raise Exit(f"{error}\nNothing was measured.", 1) from None
         trips = max(remote.round_trips for remote in remotes.values())
     if plan:

@@ -27,7 +27,7 @@ from fabfile.operations.session import (
 from fabfile.scenario import ROOT, Scenario, systems
 from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.app.rolling import BatchError
-from fabfile.tiers.app.sources import REF, has_commits
+from fabfile.tiers.app.sources import REF, SourceError, has_commits
 
 
 def deploy(
@@ -149,7 +149,7 @@ def machines_of(stages: Sequence[Stage]) -> list[str]:
 
 
 def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenario) -> Plan:
-    """Return what the stages would change; raises Exit with the errors of all machines."""
+    """Return what the stages would change; raises Exit with all that speaks against it."""
     progress = Progress({name: [LOOK] for name in machines_of(stages)})
     try:
         with progress.looking():
@@ -157,6 +157,8 @@ def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenari
         systems.note(wanted.state, wanted.systems)
     except MachineErrors as errors:
         raise refused(errors, wanted) from None
+    except SourceError as error:
+        raise refuse(f"{error}.") from None
     if reason := databases.emptiness(wanted, plan):
         raise refuse(reason)
     return databases.warned(wanted, plan)

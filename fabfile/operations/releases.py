@@ -35,6 +35,7 @@ from fabfile.tiers.app import servers
 from fabfile.tiers.app import state as app
 from fabfile.tiers.app.release import identifier
 from fabfile.tiers.app.rolling import BatchError
+from fabfile.tiers.app.sources import SourceError
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def _of_source(wanted: Scenario) -> str:
     """Return the release of the source; going back does not fail where that cannot be read."""
     try:
         return identifier(wanted)
-    except Exit:
+    except SourceError:
         return "unknown"
 
 

@@ -28,7 +28,7 @@ def change_application():
     """Bring about a new release."""
     file = places.APPLICATION / "application" / "note.txt"
     file.write_text(f"{next(number)} of {os.getpid()} at {time.time()}\n")
-    release._made.clear()
+    release.made.cache_clear()
 
 
 def change(lab):

@@ -50,7 +50,7 @@ def test_no_machine_gets_packages_of_another_tier(scenario) -> None:
 
 def test_the_same_source_gives_the_same_release(scenario) -> None:
     identifier = release.identifier(scenario)
-    release._made.clear()
+    release.made.cache_clear()
     assert release.identifier(scenario) == identifier
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 from invoke.exceptions import Exit
 
+from fabfile import pipeline
+from fabfile.operations import deployment
 from fabfile.operations.deployment import at
 from fabfile.scenario import Scenario, load
 from fabfile.scenario.inventory import Inventory
@@ -199,5 +201,12 @@ def test_another_commit_is_for_sources_that_have_commits(scenario, commits, clon
     ):
         with pytest.raises(Exit, match=sentence):
             at(given, ref)
-    with pytest.raises(Exit, match=r"has no commit, tag or branch nowhere"):
+    with pytest.raises(SourceError, match=r"has no commit, tag or branch nowhere"):
         release.identifier(at(scenario, "nowhere"))
+
+
+def test_a_source_that_cannot_be_read_refuses_a_plan(scenario):
+    wanted = at(scenario, "nowhere")
+    stages = pipeline.stages(wanted, "app")
+    with pytest.raises(Exit, match=r"has no commit, tag or branch nowhere.*Nothing was changed"):
+        deployment.planned(stages, {}, wanted)

@@ -8,17 +8,16 @@ import hashlib
 import io
 import shlex
 import tarfile
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
-from invoke.exceptions import Exit
-
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.scenario import ROOT, Application, Login, Machine, Scenario
+from fabfile.scenario import ROOT, Login, Machine, Scenario
 from fabfile.tiers.app import sources
-from fabfile.tiers.app.sources import Entry, SourceError
+from fabfile.tiers.app.sources import Entry
 
 # Private to the service, see PrivateTmp= in systemd.exec(5).
 TEMPORARY = "/tmp"
@@ -28,14 +27,14 @@ _fetching = Lock()
 def identifier(scenario: Scenario) -> str:
     """Return the name of the release: the first digits of its content's SHA-256, unless pinned.
 
-    Raises Exit with a sentence when the source cannot be read.
+    Raises SourceError when the source cannot be read.
     """
-    return scenario.pinned.release if scenario.pinned else _release(scenario)[0]
+    return scenario.pinned.release if scenario.pinned else made(_recipe(scenario))[0]
 
 
 def archive(scenario: Scenario) -> bytes:
-    """Return the release as .tar.gz; the same source gives the same bytes."""
-    return _release(scenario)[1]
+    """Return the release as .tar.gz; the same source gives the same bytes. Raises SourceError."""
+    return made(_recipe(scenario))[1]
 
 
 def home(name: str) -> str:
@@ -68,24 +67,43 @@ def _fetched(name: str, login: Login, directory: str) -> bytes:
     return base64.b64decode(answer.text)
 
 
-def _release(scenario: Scenario) -> tuple[str, bytes]:
+@dataclass(frozen=True)
+class Recipe:
+    """All that a release is made from. `links` and `files` are by their name in the release.
+
+    `kept` is the directory of this computer that keeps what git URLs have.
+    """
+
+    source: str
+    ref: str
+    build: str
+    exclude: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, Path], ...]
+    kept: Path
+
+
+def _recipe(scenario: Scenario) -> Recipe:
     application = scenario.application
-    # What is made of a source stays so for as long as this program runs.
-    key = repr((application, scenario.state))
-    if key not in _made:
-        try:
-            _made[key] = _packed(application, scenario.state / "sources")
-        except SourceError as error:
-            raise Exit(f"{error}.\nNothing was changed.", 1) from None
-    return _made[key]
+    links = {name: TEMPORARY for name in application.temporary}
+    if application.uploads:
+        links[application.uploads] = f"{home(application.name)}/uploads"
+    return Recipe(
+        application.source,
+        application.ref,
+        application.build,
+        application.exclude,
+        tuple(links.items()),
+        tuple(application.files.items()),
+        scenario.state / "sources",
+    )
 
 
-_made: dict[str, tuple[str, bytes]] = {}
-
-
-def _packed(application: Application, cache: Path) -> tuple[str, bytes]:
-    entries = sorted(_entries(application, cache).items())
-    digest = hashlib.sha256(repr((application.build, entries)).encode()).hexdigest()
+@cache
+def made(recipe: Recipe) -> tuple[str, bytes]:
+    """Return a release's name and its .tar.gz: what they are at first, until the program ends."""
+    entries = sorted(_entries(recipe).items())
+    digest = hashlib.sha256(repr((recipe.build, entries)).encode()).hexdigest()
     buffer = io.BytesIO()
     # The time of all files follows from the content: the real one would make a new release of an
     # old content, and with the same one in all releases, a browser that asks whether a file has
@@ -106,20 +124,18 @@ def _packed(application: Application, cache: Path) -> tuple[str, bytes]:
     return digest[:12], buffer.getvalue()
 
 
-def _entries(application: Application, cache: Path) -> dict[str, Entry]:
+def _entries(recipe: Recipe) -> dict[str, Entry]:
     """Return all that a release holds before it is built."""
-    links = {name: TEMPORARY for name in application.temporary}
-    if application.uploads:
-        links[application.uploads] = f"{home(application.name)}/uploads"
-    given = sources.read(application.source, application.ref, ROOT, cache)
+    links = {name: Entry(target=target) for name, target in recipe.links}
+    given = sources.read(recipe.source, recipe.ref, ROOT, recipe.kept)
     kept = {
         name: entry
         for name, entry in given.items()
-        if not _excluded(name, application.exclude)
+        if not _excluded(name, recipe.exclude)
         and not any(PurePosixPath(name).is_relative_to(link) for link in links)
     }
-    ours = {name: Entry(path.read_bytes()) for name, path in application.files.items()}
-    return {**kept, **ours, **{name: Entry(target=target) for name, target in links.items()}}
+    ours = {name: Entry(path.read_bytes()) for name, path in recipe.files}
+    return {**kept, **ours, **links}
 
 
 def _excluded(name: str, patterns: tuple[str, ...]) -> bool:
