@@ -26,8 +26,17 @@ def _environment() -> Environment:
     )
 
 
+def render(path: str, /, **variables: object) -> str:
+    """Return what templates/`path` + ".j2" renders to.
+
+    Raises jinja2.TemplateError for a variable that is not given.
+    """
+    return _environment().get_template(path.lstrip("/") + ".j2").render(variables)
+
+
 def template(
     path: str,
+    /,
     *,
     mode: int = 0o644,
     owner: str = "root",
@@ -37,9 +46,5 @@ def template(
     source: str = "",
     **variables: object,
 ) -> File:
-    """Return the file `path` with what templates/`source` (default: `path`) + ".j2" renders to.
-
-    Raises jinja2.TemplateError for a variable that is not given.
-    """
-    content = _environment().get_template((source or path).lstrip("/") + ".j2").render(variables)
-    return File(path, content, mode, owner, group, check, secret)
+    """Return the file `path` with what the template `source` (default: `path`) renders to."""
+    return File(path, render(source or path, **variables), mode, owner, group, check, secret)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Port, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.model import MANAGEMENT
 from fabfile.tiers.balancer.haproxy import CHECK, LIBRARY, Configuration, Servers
-from fabfile.tiers.templates import template
+from fabfile.tiers.templates import render, template
 from fabfile.tiers.tier import View
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
@@ -50,11 +48,8 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         )
         for server in scenario.tier("app")
     }
-    file = template(
+    text = render(
         CONFIGURATION,
-        mode=0o640,
-        group="haproxy",
-        check="haproxy -c -q -f {}",
         scenario=scenario,
         machine=machine,
         servers=servers,
@@ -64,7 +59,9 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         # Between single quotes HAProxy, like a shell, takes all but the quote itself.
         statistics_password=scenario.secret("statistics_password").replace("'", "'\\''"),
     )
-    configuration = Configuration(**asdict(file))
+    configuration = Configuration(
+        CONFIGURATION, text, mode=0o640, group="haproxy", check="haproxy -c -q -f {}"
+    )
     reload = (configuration.key, ERROR_PAGE)
     return [
         configuration,
