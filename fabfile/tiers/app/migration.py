@@ -1,7 +1,9 @@
 """What the application has in the database: migrated for each release, seeded once ever.
 
-What was done is noted in the database itself, so it holds for all servers and for good. Each step
-holds a lock there: nobody else does it at the same time, from whichever computer.
+What was done is noted in the database itself, so it holds for all servers and for good. Two deploys
+exclude each other by the scenario's lock. Each step holds one in the database, too, for what that
+one does not cover: the step of a deploy that was killed, which goes on on its server, and computers
+that keep the scenario's lock on different machines, since they do not reach the same ones.
 """
 
 from __future__ import annotations
@@ -20,6 +22,12 @@ from fabfile.tiers.database import state as database
 # pg_advisory_lock(bigint): any number does that nobody else uses in this database.
 LOCK = 2017
 SECONDS = 600
+# What psql is told by its environment.
+OPTIONS = {
+    "PGPASSWORD": "",
+    "PGCONNECT_TIMEOUT": "5",
+    "PGOPTIONS": "-c client_min_messages=warning",
+}
 
 
 def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -43,8 +51,9 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         Run(
             f"{words} of {application.name}",
-            _once(scenario, what, command, variables),
+            _locked(scenario),
             unless=_recorded(scenario, what),
+            files={"step": _once(scenario, what, command, variables).encode()},
             told=(Survey("recorded", _psql(scenario, "SELECT what FROM deployer.done;")), what),
             seconds=SECONDS,
         )
@@ -56,23 +65,21 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
 def _once(scenario: Scenario, what: str, command: str, variables: Mapping[str, str]) -> str:
     """Return shell that does and notes a step, unless someone did while it waited for the lock."""
     return (
-        f"{_lock(scenario)}if ! {{ {_recorded(scenario, what)}\n}}; then\n"
+        # The first one finds no table to ask.
+        f"if ! {{ {_recorded(scenario, what)}\n}} 2>/dev/null; then\n"
         f"{_in_release(scenario, command, variables)}{_record(scenario, what)}fi\n"
     )
 
 
-def _lock(scenario: Scenario) -> str:
-    """Return shell that waits for the lock, which is held until the shell ends, however it does.
-
-    psql has it for as long as its input is open.
-    """
-    return f"""pipes=$(mktemp -d)
-mkfifo "$pipes/in" "$pipes/out"
-{_connection(scenario)} <"$pipes/in" >"$pipes/out" 2>&1 &
-exec 7>"$pipes/in" 8<"$pipes/out"
-rm -r "$pipes"
-echo "SELECT 'held' FROM pg_advisory_lock({LOCK});" >&7
-IFS= read -r answer <&8 && [ "$answer" = held ] || {{ echo "no lock: $answer"; exit 1; }}
+def _locked(scenario: Scenario) -> str:
+    """Return shell that runs the script "$payload/step" while psql, its parent, holds the lock."""
+    return f"""export payload
+{_connection(scenario)} <<'SQL'
+SELECT pg_advisory_lock({LOCK}) \\g /dev/null
+\\! sh -e "$payload/step" </dev/null; echo $? >"$payload/code"
+SQL
+code=$(cat "$payload/code")
+[ "$code" = 0 ] || exit "$code"
 """
 
 
@@ -84,20 +91,20 @@ def _in_release(scenario: Scenario, command: str, more: Mapping[str, str]) -> st
     variables = {**app.environment(scenario), **more}
     exports = "".join(f"export {key}={shlex.quote(text)}\n" for key, text in variables.items())
     return (
+        # It gets what a service gets, and nothing that is psql's, which sets two by itself.
+        f"unset payload {' '.join(OPTIONS)} PGLOCALEDIR PGSYSCONFDIR\n"
         f"{exports}cd {app.directory(scenario)}\n"
-        f"runuser -u {application.name} -- sh -c {shlex.quote(command)} 7>&- 8<&-\n"
+        f"runuser -u {application.name} -- sh -c {shlex.quote(command)}\n"
     )
 
 
 def _connection(scenario: Scenario) -> str:
     host = scenario.database_address
     name, port = scenario.application.database, scenario.ports["database"]
+    options = {**OPTIONS, "PGPASSWORD": scenario.secret("database_password")}
+    given = " ".join(f"{name}={shlex.quote(text)}" for name, text in options.items())
     psql = database.program("psql", scenario.debian(scenario.builder))
-    password = shlex.quote(scenario.secret("database_password"))
-    return (
-        f"PGPASSWORD={password} PGCONNECT_TIMEOUT=5 PGOPTIONS='-c client_min_messages=warning' "
-        f"{psql} -qAtX -v ON_ERROR_STOP=1 -h {host} -p {port} -U {name} {name}"
-    )
+    return f"{given} {psql} -qAtX -v ON_ERROR_STOP=1 -h {host} -p {port} -U {name} {name}"
 
 
 def _psql(scenario: Scenario, statement: str) -> str:
