@@ -19,14 +19,15 @@ from fabfile.engine.script import STATE
 BEAT_SECONDS = 15
 SILENCE_SECONDS = 60
 ANSWER_SECONDS = 30
-# The first line of its input says who asks for what; each later one that the holder lives.
+# The first line of its input says who asks for what; each later one that the holder lives. The
+# variable `waits` is empty for one that does not wait for who has the lock.
 HOLD = f"""
 umask 022
 mkdir -p {STATE} && exec 9>>{STATE}/operation || exit 1
 IFS= read -r holder || exit 1
 if ! flock -n 9; then
   echo "busy $(cat {STATE}/operation)"
-  WAIT flock 9 || exit 75
+  [ -n "$waits" ] && flock 9 || exit 75
 fi
 echo "$holder, since $(date '+%F %T')" >{STATE}/operation
 echo held
@@ -47,7 +48,7 @@ def lock(
     When someone has it, raises Busy; or, with `on_busy`, calls that with who it is, and waits.
     Raises MachineError when the machine cannot be asked.
     """
-    channel = remote.start(HOLD.replace("WAIT", "" if on_busy else "exit 75;"))
+    channel = remote.start(f"waits={'yes' if on_busy else ''}{HOLD}")
     ended = threading.Event()
     try:
         channel.sendall(f"{who}: {what}".replace("\n", " ").encode() + b"\n")

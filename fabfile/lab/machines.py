@@ -30,6 +30,7 @@ eval "interface=\\${$#}"
 echo 1 > "/sys/class/net/$interface/brport/isolated"
 """
 SNAKEOIL = "etc/ssl/private/ssl-cert-snakeoil.key"
+CERTIFICATE = "etc/ssl/certs/ssl-cert-snakeoil.pem"
 START_SECONDS = 60
 
 
@@ -248,15 +249,14 @@ def _own_certificate(upper: Path, layers: list[Path], machine: Machine) -> None:
     like = _stat(layers, SNAKEOIL)
     if not like:
         return
-    certificate = SNAKEOIL.replace("private", "certs").replace(".key", ".pem")
-    for path in (SNAKEOIL, certificate):
+    for path in (SNAKEOIL, CERTIFICATE):
         _directories(upper, layers, path)
     run(
         # An RSA key, as Debian's own, takes a quarter of a second.
         *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
         *("-nodes", "-days", "3650"),
         *("-subj", f"/CN={machine.name}", "-addext", f"subjectAltName=DNS:{machine.name}"),
-        *("-keyout", upper / SNAKEOIL, "-out", upper / certificate),
+        *("-keyout", upper / SNAKEOIL, "-out", upper / CERTIFICATE),
     )
     os.chown(upper / SNAKEOIL, like.st_uid, like.st_gid)
     os.chmod(upper / SNAKEOIL, like.st_mode & 0o7777)

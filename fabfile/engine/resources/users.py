@@ -35,12 +35,11 @@ class User:
         name, home = shlex.quote(self.name), shlex.quote(self.home)
         if len(fields) < 7:
             script = (
-                f"groupadd --system --gid {self.uid} {name}\n"
+                # A run killed between the two leaves the group.
+                f"getent group {name} >/dev/null || groupadd --system --gid {self.uid} {name}\n"
                 f"useradd --system --uid {self.uid} --gid {self.uid} --home-dir {home} "
                 f"--no-create-home --shell /usr/sbin/nologin {name}"
             )
-            # A run killed between the two leaves the group.
-            script = script.replace("groupadd", f"getent group {name} >/dev/null || groupadd", 1)
             return Change(self.key, f"create the user {self.name}", script)
         if (
             fields[2:4] == [str(self.uid)] * 2

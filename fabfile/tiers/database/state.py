@@ -24,7 +24,7 @@ from fabfile.tiers.tier import View
 
 # Of earlier versions: it was for other people's clusters, too.
 OLD_SETTINGS = "/etc/systemd/system/postgresql@.service.d"
-SEARCH, WARNING = "find or create", "warning"
+WARNING = "warning"
 SHELL = Path(__file__).with_suffix(".sh").read_text()
 
 
@@ -183,7 +183,7 @@ def _role(scenario: Scenario) -> Run:
 
 def search(scenario: Scenario) -> str:
     """Return the key of the change that makes the database if it is not found."""
-    return creation(scenario).replace("create", SEARCH, 1)
+    return f"find or create the database {scenario.application.database}"
 
 
 def creation(scenario: Scenario) -> str:
@@ -195,10 +195,11 @@ def creation(scenario: Scenario) -> str:
 class Database(Run):
     """The application's database. One that cannot be asked now is made if it turns out missing.
 
-    That change fails with the text of its file WARNING instead, when it is given one. `silent` is a
-    shell condition: there is a cluster, and it does not answer.
+    That change, whose key is `search`, fails with the text of its file WARNING instead, when it is
+    given one. `silent` is a shell condition: there is a cluster, and it does not answer.
     """
 
+    search: str = ""
     silent: str = "false"
 
     def probe(self) -> str:
@@ -210,11 +211,10 @@ class Database(Run):
         """Make the database where there is none."""
         if "unknown" not in facts.splitlines():
             return super().plan(facts, changed)
-        name = self.name.replace("create", SEARCH, 1)
         warned = f'[ ! -s "$payload/{WARNING}" ] || {{ cat "$payload/{WARNING}"; exit 1; }}\n'
         change = self.change()
         script = f"{{ {self.unless}\n}} || {{ {warned}}}\n{change.script}"
-        return replace(change, key=name, summary=name, script=script)
+        return replace(change, key=self.search, summary=self.search, script=script)
 
 
 def _empty_cluster(scenario: Scenario) -> Run:
@@ -238,6 +238,7 @@ def _database(scenario: Scenario) -> Run:
         unless=_holds(scenario, _database_is(scenario)),
         told=(_inventory(scenario), "database"),
         silent=f"{library(scenario)}silent",
+        search=search(scenario),
     )
 
 
