@@ -64,9 +64,9 @@ def report(from_scratch: bool, images: bool, as_json: bool) -> None:
     error. The JSON holds cores, load (the average at the end) and figures: name, limit (null: none
     promised), unit ("" for a count) and values. Raises Exit when a measured command fails.
     """
-    wanted = scenario()
     if images and not from_scratch:
         raise Exit("--images removes the machines, too: give --from-scratch with it.", 1)
+    wanted = scenario()
     if not from_scratch:
         _settled(wanted)
     remedy = "The lab may be half made: lab.up and deploy bring it back." if from_scratch else ""

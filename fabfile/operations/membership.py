@@ -105,7 +105,7 @@ def _tiers(machine: Machine) -> str:
 def loaded(before: Scenario, inventory: Inventory) -> Scenario:
     """Return the scenario with another inventory; raises Exit with all that is wrong with it."""
     try:
-        return load(before.source, inventory)
+        return load(before.source, inventory, before.states)
     except ScenarioError as error:
         raise Exit(str(error), 1) from None
 

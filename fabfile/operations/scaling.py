@@ -67,7 +67,7 @@ def add(
             bring(pinned, pipeline.adding(pinned, names), {**remotes, **new}, started)
         # Before it is written down: with a silent server, the next run begins with it again.
         show_spread(grown, names)
-        write(inventory_file(grown.name), grown.inventory)
+        write(inventory_file(grown.state), grown.inventory)
 
 
 def remove(
@@ -102,7 +102,7 @@ def remove(
             if machine.name not in made:
                 _retire(before, machine)
         if known:
-            write(inventory_file(left.name), left.inventory)
+            write(inventory_file(left.state), left.inventory)
         elif not changes and not made:
             raise refuse(unknown(before, names))
     show_spread(left)
@@ -142,7 +142,7 @@ def maintenance(name: str, state: str, force: bool = False, wait: bool = False) 
             # It may have been away while the others got another release.
             stages = pipeline.adding(replace(changed, pinned=found), [name])
         bring(changed, stages, remotes, started)
-        write(inventory_file(changed.name), changed.inventory)
+        write(inventory_file(changed.state), changed.inventory)
     gets = "gets no clients until 'off'" if state == "on" else "gets clients again"
     console.print(f"{name} {gets}")
 

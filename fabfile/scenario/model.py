@@ -12,7 +12,7 @@ from fabfile.scenario.debian import BY_CODENAME, RELEASES, Debian, debian
 from fabfile.scenario.inventory import Inventory
 
 ROOT = Path(__file__).resolve().parents[2]
-# What this computer keeps of each scenario.
+# Where this computer keeps what it knows of each scenario, in a directory of its name.
 STATES = ROOT / ".state"
 # The network of people and packages: two machines ask each other on it only if there is no other.
 MANAGEMENT = "management"
@@ -127,6 +127,7 @@ class Scenario:
     servers in maintenance that cannot be reached: they stay in the scenario, and as they are.
     `new_database` says that an empty database may take the place of one that was there. `systems`
     is what each machine has said that it runs, as "debian 12": it grows as they are looked at.
+    `states` is the directory with the `state` of each scenario.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Scenario:
     lab: Lab
     applications: tuple[Application, ...]  # all that are known, the one that runs included
     source: Path = field(default=ROOT / "config.py")
+    states: Path = STATES
     inventory: Inventory = field(default_factory=Inventory)
     pinned: Pinned | None = None
     absent: frozenset[str] = frozenset()
@@ -257,7 +259,7 @@ class Scenario:
     @property
     def state(self) -> Path:
         """The directory of the keys and passwords kept on this computer; it is not in git."""
-        return STATES / self.name
+        return self.states / self.name
 
     def secret(self, name: str) -> str:
         """Return a secret of this scenario; it is made at first use."""
@@ -275,6 +277,6 @@ class Scenario:
         return f"http://{self.entry}/" if port == 80 else f"http://{self.entry}:{port}/"
 
 
-def inventory_file(name: str) -> Path:
-    """Return where the scenario of that name keeps what differs from its config.py."""
-    return STATES / name / "inventory.json"
+def inventory_file(state: Path) -> Path:
+    """Return where a scenario with that state keeps what differs from its config.py."""
+    return state / "inventory.json"

@@ -7,17 +7,19 @@ from functools import cache
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 from fabfile.engine.resources import File
-from fabfile.scenario import ROOT, model
+from fabfile.scenario import ROOT
+from fabfile.scenario.model import STATES
+
+# To compile the templates takes longer than all else that this program computes.
+COMPILED = STATES / ".templates"
 
 
 @cache
 def _environment() -> Environment:
-    # To compile the templates takes longer than all else that this program computes. What is kept
-    # is code, so that nobody but its owner may write there.
-    compiled = model.STATES / ".templates"
-    compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # What is kept is code, so that nobody but its owner may write there.
+    COMPILED.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Environment(
-        bytecode_cache=FileSystemBytecodeCache(str(compiled)),
+        bytecode_cache=FileSystemBytecodeCache(str(COMPILED)),
         loader=FileSystemLoader(ROOT / "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -84,7 +84,7 @@ def assert_file_and_process_agree(lab: Lab) -> None:
 def traces(lab: Lab, name: str) -> list[str]:
     """Return where something of a server s<n> is left."""
     number = 10 + int(name[1:])
-    inventory = inventory_file(places.NAME)
+    inventory = inventory_file(places.STATE)
     lan3, lan4, management = (
         str(lab.scenario.networks[network].network_address + number)
         for network in ("lan3", "lan4", "management")

@@ -51,7 +51,7 @@ def three_servers(repaired):
 
 def seen(lab) -> str:
     """Return what a refused command must leave alone."""
-    inventory = inventory_file(places.NAME)
+    inventory = inventory_file(places.STATE)
     return (
         lab.do("lb", "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -P MainPID haproxy")
         + lab.do("bbdd", "sha256sum /etc/postgresql/15/main/pg_hba.conf")

@@ -8,14 +8,17 @@ import importlib.util
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fabfile.engine.change import Change
 from fabfile.engine.survey import surveyed
-from fabfile.scenario import Scenario, ScenarioError, model
+from fabfile.scenario import Scenario, ScenarioError, load
+from fabfile.scenario.inventory import Inventory
 from fabfile.scenario.validation import scenario_from
+from fabfile.tiers import templates
 
 ROOT = Path(__file__).resolve().parents[2]
 # All that a test gets of the environment of who runs it.
@@ -24,11 +27,11 @@ ENVIRONMENT = ("PATH", "TMPDIR", "PYTEST_CURRENT_TEST")
 
 @pytest.fixture(autouse=True)
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide what the person has: variables, home and its settings, added servers, passwords."""
+    """Hide what the person has: variables, home and its settings, compiled templates."""
     for name in os.environ.keys() - {*ENVIRONMENT}:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(model, "STATES", tmp_path / "states")
+    monkeypatch.setattr(templates, "COMPILED", tmp_path / "templates")
 
 
 @functools.cache
@@ -46,9 +49,21 @@ def entries() -> dict:
 
 
 @pytest.fixture
-def read(entries: dict) -> Callable[[], Scenario]:
+def states(tmp_path: Path) -> Path:
+    """Return a directory of states, in the place of the one with the person's passwords."""
+    return tmp_path / "states"
+
+
+@pytest.fixture
+def read(entries: dict, states: Path) -> Callable[[], Scenario]:
     """Give a function that answers the scenario of the entries."""
-    return lambda: scenario_from(entries, ROOT / "config.py")
+    return lambda: replace(scenario_from(entries, ROOT / "config.py"), states=states)
+
+
+@pytest.fixture
+def scenario(states: Path) -> Scenario:
+    """Return the scenario of config.py."""
+    return load(ROOT / "config.py", Inventory(), states)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from fabfile.scenario import ROOT, ScenarioError, load, loading
+from fabfile.scenario import ROOT, ScenarioError, load
 from fabfile.scenario.addresses import AddressError, allocate
 from fabfile.scenario.inventory import Inventory, InventoryError, read, write
 
@@ -55,12 +55,12 @@ def test_without_a_file_nothing_was_added(tmp_path) -> None:
         '{"maintenance": [1]}',
     ],
 )
-def test_a_broken_file_is_one_sentence(tmp_path, monkeypatch, text) -> None:
-    path = tmp_path / "inventory.json"
+def test_a_broken_file_is_one_sentence(states, text) -> None:
+    path = states / "pfinal" / "inventory.json"
+    path.parent.mkdir(parents=True)
     path.write_text(text)
-    monkeypatch.setattr(loading, "inventory_file", lambda name: path)
     with pytest.raises(ScenarioError) as caught:
-        load(ROOT / "config.py")
+        load(ROOT / "config.py", states=states)
     assert len(caught.value.mistakes) == 1 and "\n" not in caught.value.mistakes[0]
     assert str(path) in str(caught.value) and "move it away" in str(caught.value)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.scenario import Scenario
 from fabfile.tiers.app import migration
 
 # Notes what it is told, runs what psql's \! would, and knows what was recorded.
@@ -28,19 +27,17 @@ exec "$@"
 
 
 @pytest.fixture
-def steps(read, tmp_path, monkeypatch):
+def steps(scenario, tmp_path, monkeypatch):
     """Give a function that runs the migration with a command, and answers code, words and notes."""
     for name, text in (("psql", PSQL), ("runuser", RUNUSER)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setattr(migration.database, "program", lambda name, _debian: str(tmp_path / name))
     monkeypatch.setattr(migration.app, "directory", lambda scenario: str(tmp_path))
-    monkeypatch.setattr(Scenario, "state", tmp_path / "state")
     notes, payload = tmp_path / "notes", tmp_path / "payload"
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "notes": str(notes)}
 
     def run(command: str) -> tuple[int, str, list[str]]:
-        scenario = read()
         application = replace(scenario.application, migrate=command)
         wanted = replace(scenario, application=application)
         change = migration.migrated(wanted, wanted.machine("s1"))[0].plan("", frozenset())

@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 import pytest
 
 from fabfile.operations.picture import PICTURE, svg
-from fabfile.scenario import ROOT, load
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -87,5 +86,5 @@ def test_a_scenario_need_not_name_its_users(entries, read):
     ElementTree.fromstring(svg(read()))
 
 
-def test_the_picture_in_the_repository_is_what_config_py_draws_now():
-    assert PICTURE.read_text() == svg(load(ROOT / "config.py")), "draw it: invoke picture"
+def test_the_picture_in_the_repository_is_what_config_py_draws_now(scenario):
+    assert PICTURE.read_text() == svg(scenario), "draw it: invoke picture"

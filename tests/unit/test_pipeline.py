@@ -4,24 +4,14 @@ import stat
 import tarfile
 from io import BytesIO
 
-import pytest
-
 from fabfile import pipeline
 from fabfile.engine.resources import File, Unpacked
 from fabfile.operations.progress import hide
-from fabfile.scenario import ROOT, Scenario, load
 from fabfile.scenario.credentials import known_secrets, secret
-from fabfile.scenario.inventory import Inventory
 from fabfile.tiers.app import release
 from fabfile.tiers.app import state as app
 from fabfile.tiers.balancer import state as balancer
 from fabfile.tiers.database import state as database
-
-
-@pytest.fixture
-def scenario(tmp_path, monkeypatch) -> Scenario:
-    monkeypatch.setattr(Scenario, "state", tmp_path)
-    return load(ROOT / "config.py", Inventory())
 
 
 def test_each_stage_comes_after_stages_that_stand_before_it() -> None:

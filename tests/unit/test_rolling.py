@@ -30,8 +30,8 @@ def test_a_batch_that_makes_no_sense_is_refused(text) -> None:
     ("name", "ready"),
     [("crm", "/health"), ("crm-2017", "/favicon.ico"), ("gone", "is-active")],
 )
-def test_what_served_before_is_put_back_whichever_application_it_was(read, name, ready):
-    script = servers.put_back(read(), name, "abc")
+def test_what_served_before_is_put_back_whichever_application_it_was(scenario, name, ready):
+    script = servers.put_back(scenario, name, "abc")
     done = subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert f"ln -sfn releases/abc /srv/{name}/current.new" in script

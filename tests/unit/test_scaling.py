@@ -6,17 +6,16 @@ from invoke.exceptions import Exit
 from fabfile import pipeline
 from fabfile.operations import membership, releases, scaling
 from fabfile.operations.releases import Held
-from fabfile.scenario import ROOT, Pinned, Scenario, load
+from fabfile.scenario import Pinned, Scenario
 from fabfile.scenario.inventory import Inventory
 
 LAN = {"lan3": "10.1.3.14", "lan4": "10.1.4.14"}
 
 
 @pytest.fixture
-def scenario(tmp_path, monkeypatch) -> Scenario:
-    monkeypatch.setattr(Scenario, "state", tmp_path)
+def scenario(scenario, monkeypatch) -> Scenario:
     monkeypatch.setattr(membership, "lab_machines", lambda known: set())
-    return load(ROOT / "config.py", Inventory())
+    return scenario
 
 
 def refusal(function, *arguments) -> str:

@@ -12,8 +12,7 @@ from invoke.exceptions import Exit
 from fabfile import pipeline
 from fabfile.operations import deployment
 from fabfile.operations.deployment import at
-from fabfile.scenario import Scenario, load
-from fabfile.scenario.inventory import Inventory
+from fabfile.scenario import Scenario
 from fabfile.tiers.app import release
 from fabfile.tiers.app.sources import Entry, SourceError, has_commits, read
 
@@ -139,9 +138,7 @@ def test_what_is_no_source(tmp_path, clone, of):
 
 
 @pytest.fixture
-def scenario(clone, commits, tmp_path, monkeypatch) -> Scenario:
-    monkeypatch.setattr(Scenario, "state", tmp_path / "state")
-    scenario = load(inventory=Inventory())
+def scenario(scenario, clone, commits) -> Scenario:
     application = replace(scenario.application, source=str(clone), ref=commits[0])
     return replace(scenario, application=application)
 

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from fabfile.operations.status import Status
 from fabfile.pipeline import PIPELINE
-from fabfile.scenario import Scenario
 from fabfile.tiers import TIERS
 
 # The package offers the task under the same name.
@@ -21,9 +20,7 @@ def test_every_tier_that_is_deployed_has_a_view():
         assert TIERS[tier].room("state").view
 
 
-def test_the_shell_of_every_machine_can_be_read(read, tmp_path, monkeypatch):
-    monkeypatch.setattr(Scenario, "state", tmp_path)
-    scenario = read()
+def test_the_shell_of_every_machine_can_be_read(scenario):
     for machine in scenario.machines:
         script = status._script(scenario, machine)
         done = subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True)
