@@ -19,6 +19,7 @@ from fabfile.lab.actions import Request, lab_machines, perform, say
 from fabfile.lab.host import LabError
 from fabfile.lab.machines import host_keys
 from fabfile.scenario import ROOT, Scenario
+from fabfile.scenario.credentials import make_secrets
 from fabfile.tiers.database import notes as databases
 
 # What apt and the image builder may need to reach the outside.
@@ -112,6 +113,8 @@ def _starting(
 ) -> Request:
     from fabfile.pipeline import packages
 
+    # Which packages a machine needs follows from all that it must have, passwords included.
+    make_secrets(scenario.state)
     everyone = lab_machines(scenario)
     request = Request(
         action,

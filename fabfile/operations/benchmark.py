@@ -25,6 +25,7 @@ from fabfile.engine.planning import make_plan
 from fabfile.operations.progress import console, interruptible
 from fabfile.operations.session import connected, scenario
 from fabfile.scenario import ROOT, Scenario
+from fabfile.scenario.credentials import make_secrets
 from fabfile.tiers.app.sources import SourceError
 
 RUNS = 7
@@ -129,6 +130,7 @@ def _whole() -> Iterator[Step]:
 
 def _settled(wanted: Scenario) -> int:
     """Return how many round trips a look took; raises Exit when there is something to deploy."""
+    make_secrets(wanted.state)
     stages = pipeline.stages(wanted)
     names = dict.fromkeys(name for stage in stages for name in stage.machines)
     with connected(wanted, list(names)) as remotes:

@@ -25,7 +25,7 @@ from fabfile.operations.session import (
     without_absent,
 )
 from fabfile.scenario import ROOT, Scenario, systems
-from fabfile.scenario.credentials import known_secrets
+from fabfile.scenario.credentials import known_secrets, make_secrets
 from fabfile.tiers.app.rolling import BatchError
 from fabfile.tiers.app.sources import REF, SourceError, has_commits
 
@@ -116,6 +116,7 @@ def show_plan(tier: str = "", ref: str = "") -> None:
         reach(wanted, remotes, Remote.connect)
         wanted = without_absent(wanted, names, remotes)
         stages = pipeline.stages(wanted, tier)
+        make_secrets(wanted.state)
         plan = planned(stages, remotes, wanted)
     secrets = known_secrets(wanted.state)
     for stage in stages:

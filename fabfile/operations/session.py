@@ -15,7 +15,7 @@ from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Absent, MachineError, Remote
 from fabfile.operations.progress import console, hide, interruptible
 from fabfile.scenario import Machine, Scenario, ScenarioError, load
-from fabfile.scenario.credentials import known_secrets
+from fabfile.scenario.credentials import known_secrets, make_secrets
 from fabfile.tiers.balancer import state as balancer
 
 
@@ -75,6 +75,7 @@ def operation(
             ) from None
         if not switches and first in remotes:
             _refuse_another(wanted, remotes[first])
+        make_secrets(wanted.state)
         yield remotes
 
 

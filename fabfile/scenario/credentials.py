@@ -1,4 +1,4 @@
-"""Passwords and keys: made on first use, kept on this computer, for the person's eyes only."""
+"""Passwords and keys: made by the first operation, kept on this computer, for the person alone."""
 
 from __future__ import annotations
 
@@ -8,29 +8,58 @@ import hmac
 import json
 import os
 import secrets
-import threading
 from pathlib import Path
 
 # Letters and digits only: such a value needs no quoting in a URL, a file or a shell.
 ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 LENGTH = 40
-_lock = threading.Lock()
+# All that a scenario has, whichever application it runs.
+NAMES = (
+    "administrator_password",
+    "api_token",
+    "application_key",
+    "checks_password",
+    "database_password",
+    "statistics_password",
+)
+
+
+class SecretError(Exception):
+    """A secret that nobody has made yet, and what makes it, as one sentence."""
+
+
+def make_secrets(state: Path) -> None:
+    """Make those of NAMES that `state`/secrets.json lacks: what each operation begins with."""
+    known = _read(state)
+    missing = [name for name in NAMES if name not in known]
+    if not missing:
+        return
+    for name in missing:
+        known[name] = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = _file(state).with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(known, file, indent=2)
+    new.replace(_file(state))
 
 
 def secret(state: Path, name: str) -> str:
-    """Return the secret of that name, kept in `state`/secrets.json; it is made if there is none."""
-    path = state / "secrets.json"
-    with _lock:
-        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-        if name not in known:
-            known[name] = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
-            state.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(known, file, indent=2)
-            new.replace(path)
-        return known[name]
+    """Return the secret of that name; raises SecretError when it has not been made."""
+    try:
+        return _read(state)[name]
+    except KeyError:
+        raise SecretError(f"there is no {name} in {_file(state)}: deploy makes it") from None
+
+
+def _file(state: Path) -> Path:
+    return state / "secrets.json"
+
+
+def _read(state: Path) -> dict[str, str]:
+    file = _file(state)
+    found: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return found
 
 
 def digest(password: str) -> str:
@@ -40,8 +69,7 @@ def digest(password: str) -> str:
 
 def known_secrets(state: Path) -> list[str]:
     """Return the values of all secrets made so far: what no output may show."""
-    path = state / "secrets.json"
-    return list(json.loads(path.read_text()).values()) if path.exists() else []
+    return list(_read(state).values())
 
 
 def scram_verifier(password: str, role: str) -> str:

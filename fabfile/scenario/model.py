@@ -262,7 +262,7 @@ class Scenario:
         return self.states / self.name
 
     def secret(self, name: str) -> str:
-        """Return a secret of this scenario; it is made at first use."""
+        """Return a secret of this scenario; raises SecretError when it has not been made."""
         return secret(self.state, name)
 
     @property

@@ -16,6 +16,7 @@ import pytest
 from fabfile.engine.change import Change
 from fabfile.engine.survey import surveyed
 from fabfile.scenario import Scenario, ScenarioError, load
+from fabfile.scenario.credentials import make_secrets
 from fabfile.scenario.inventory import Inventory
 from fabfile.scenario.validation import scenario_from
 from fabfile.tiers import templates
@@ -62,8 +63,10 @@ def read(entries: dict, states: Path) -> Callable[[], Scenario]:
 
 @pytest.fixture
 def scenario(states: Path) -> Scenario:
-    """Return the scenario of config.py."""
-    return load(ROOT / "config.py", Inventory(), states)
+    """Return the scenario of config.py, with secrets of its own."""
+    scenario = load(ROOT / "config.py", Inventory(), states)
+    make_secrets(scenario.state)
+    return scenario
 
 
 @pytest.fixture

@@ -86,12 +86,14 @@ from fabfile.operations.picture import svg
 from fabfile.operations.status import _script
 from fabfile.pipeline import packages, stages
 from fabfile.scenario import Pinned, ScenarioError, load
+from fabfile.scenario.credentials import make_secrets
 from fabfile.scenario.flows import FLOWS
 from fabfile.tiers.app.state import serving
 from fabfile.verify import rooms
 from fabfile.verify.perimeter import inside
 
 one = load()
+make_secrets(one.state)
 watch, pinned = one.machine("watch"), replace(one, pinned=Pinned("x", "s1"))
 
 def mistakes(path):

@@ -4,10 +4,18 @@ import stat
 import tarfile
 from io import BytesIO
 
+import pytest
+
 from fabfile import pipeline
 from fabfile.engine.resources import File, Unpacked
 from fabfile.operations.progress import hide
-from fabfile.scenario.credentials import known_secrets, secret
+from fabfile.scenario.credentials import (
+    NAMES,
+    SecretError,
+    known_secrets,
+    make_secrets,
+    secret,
+)
 from fabfile.tiers.app import release
 from fabfile.tiers.app import state as app
 from fabfile.tiers.balancer import state as balancer
@@ -92,8 +100,34 @@ def test_others_ship_what_the_first_builds(scenario) -> None:
     assert (built.path, bool(built.build), shipped.build) == (shipped.path, True, "")
 
 
-def test_a_secret_is_made_once_and_kept_for_its_owner_only(tmp_path) -> None:
-    first = secret(tmp_path / "state", "password")
-    assert secret(tmp_path / "state", "password") == first
-    assert stat.S_IMODE((tmp_path / "state/secrets.json").stat().st_mode) == 0o600
-    assert hide(f"it is {first}.", known_secrets(tmp_path / "state")) == "it is ********."
+def test_secrets_are_made_once_and_kept_for_their_owner_only(tmp_path) -> None:
+    state = tmp_path / "state"
+    make_secrets(state)
+    first = [secret(state, name) for name in NAMES]
+    make_secrets(state)
+    assert [secret(state, name) for name in NAMES] == first and len({*first}) == len(NAMES)
+    assert stat.S_IMODE((state / "secrets.json").stat().st_mode) == 0o600
+    assert hide(f"it is {first[0]}.", known_secrets(state)) == "it is ********."
+
+
+def test_secrets_of_an_earlier_version_are_kept(tmp_path) -> None:
+    (tmp_path / "secrets.json").write_text('{"database_password": "old"}')
+    make_secrets(tmp_path)
+    assert secret(tmp_path, "database_password") == "old"
+    assert secret(tmp_path, "api_token")
+
+
+def test_a_secret_that_nobody_has_made_is_an_error(tmp_path) -> None:
+    with pytest.raises(SecretError, match=r"no api_token in .*: deploy makes it"):
+        secret(tmp_path, "api_token")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_machines_must_have_is_told_without_writing_anything(scenario) -> None:
+    file = scenario.state / "secrets.json"
+    before = file.stat().st_mtime_ns
+    for step in pipeline.PIPELINE:
+        for machine in scenario.tier(step.tier):
+            step.desired(scenario, machine)
+    assert file.stat().st_mtime_ns == before
+    assert [path.name for path in scenario.state.iterdir()] == [file.name]

@@ -12,9 +12,8 @@ from fabfile.pipeline import PIPELINE
 
 
 @pytest.fixture
-def scripts(read) -> dict[str, str]:
+def scripts(scenario) -> dict[str, str]:
     """Return path -> text of every file with a #! line that a machine of config.py gets."""
-    scenario = read()
     steps = [step for step in PIPELINE if not step.needs_source and step.name != "ship"]
     found = [
         resource
