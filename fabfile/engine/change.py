@@ -18,8 +18,8 @@ class Change:
     function that answers it when the time comes) at "$payload/NAME". `marker` names a change
     that follows from others, whose keys are its `causes`: it is remembered on the machine from
     before the first of them until it is done, so that a run killed in between leaves it to the
-    next one. `confirm` is shell that must succeed over a connection opened behind the change,
-    which could have locked us out.
+    next one. `confirm` is shell that must succeed over a connection opened after the change, which
+    could have locked us out: without it, the change undoes itself.
     """
 
     key: str

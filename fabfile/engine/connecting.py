@@ -22,7 +22,10 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class LoginLike(Protocol):
-    """Where to log in and how; None is ssh's own choice."""
+    """Where to log in and how; None is ssh's own choice.
+
+    `host_from` and `key_from` name for a person the place where host and key were chosen.
+    """
 
     @property
     def host(self) -> str:
@@ -44,6 +47,14 @@ class LoginLike(Protocol):
     def known_hosts(self) -> Path | None:
         """The file of the host keys that are trusted."""
 
+    @property
+    def host_from(self) -> str:
+        """What to repair when the host is wrong."""
+
+    @property
+    def key_from(self) -> str:
+        """What to repair when the key is wrong."""
+
 
 class NotConnected(Exception):
     """Why a connection could not be opened, and what to do, as one sentence.
@@ -62,7 +73,7 @@ def open_connection(login: LoginLike) -> Connection:
     Raises NotConnected.
     """
     if login.key and not login.key.is_file():
-        raise NotConnected(f"the SSH key {login.key} does not exist; see LOGIN['key']")
+        raise NotConnected(f"the SSH key {login.key} does not exist; see {login.key_from}")
     try:
         connection = _prepared(login)
     except Exception as error:
@@ -149,12 +160,12 @@ def _refusal(error: Exception, connection: Connection, login: LoginLike) -> str:
     if isinstance(error, paramiko.SSHException) and "authentication methods" in str(error):
         return (
             f"there is no key to log in with as {user} at {where}; make one with ssh-keygen, "
-            "or name one in LOGIN['key'] or ~/.ssh/config"
+            f"or name one in {login.key_from} or ~/.ssh/config"
         )
     if isinstance(error, paramiko.ChannelException) or "opening channel" in str(error):
         return f"its jump host cannot reach {where} ({_reason(error)}); is it running, with sshd?"
     if isinstance(error, socket.gaierror):
-        return f"the name {host} has no address; repair its 'ssh' entry in config.py"
+        return f"the name {host} has no address; repair {login.host_from}"
     if isinstance(error, TimeoutError):
         return f"no answer from {where} within {CONNECT_SECONDS} s; is it running, and there?"
     if isinstance(error, paramiko.SSHException) and "No existing session" in str(error):

@@ -142,7 +142,15 @@ def _login(
     if not isinstance(key, str):
         mistakes.append(f"{where}['key'] is {key!r}, it must be text")
         key = ""
-    return Login(host, user, port, _path(key or login["key"]), _path(login["known_hosts"]))
+    return Login(
+        host,
+        user,
+        port,
+        key=_path(key or login["key"]),
+        known_hosts=_path(login["known_hosts"]),
+        host_from=f"{where}['ssh']",
+        key_from=f"{where}['key']" if key else "LOGIN['key']",
+    )
 
 
 def _target(where: str, text: str, mistakes: list[str]) -> tuple[str, str | None, int | None]:

@@ -29,13 +29,18 @@ class ScenarioError(Exception):
 
 @dataclass(frozen=True)
 class Login:
-    """How to reach a machine by SSH; `key` and `known_hosts` None mean what ssh itself uses."""
+    """How to reach a machine by SSH; `key` and `known_hosts` None mean what ssh itself uses.
+
+    `host_from` and `key_from` are the entries of config.py that say which ones.
+    """
 
     host: str
     user: str | None
     port: int | None
     key: Path | None
     known_hosts: Path | None
+    host_from: str
+    key_from: str
 
 
 @dataclass(frozen=True)

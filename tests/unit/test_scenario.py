@@ -1,9 +1,11 @@
 """config.py is valid, and each mistake in it is told by one sentence that names the entry."""
 
 import ipaddress
+import socket
 
 import pytest
 
+from fabfile.engine.connecting import NotConnected, open_connection
 from fabfile.scenario import ROOT, ScenarioError, load
 from fabfile.scenario.inventory import Inventory
 
@@ -141,6 +143,26 @@ def test_machines_given_by_ssh_targets_only(entries, read):
     login = scenario.machine("s2").login
     assert (login.user, login.host, login.port) == (None, "s2.example.org", None)
     assert (login.key, login.known_hosts) == (None, None)
+
+
+def test_a_login_that_fails_names_the_entry_to_repair(entries, read, tmp_path, monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    entries["LOGIN"]["key"] = str(tmp_path / "none")
+    entries["MACHINES"]["s2"]["key"] = str(tmp_path / "nor this")
+    entries["MACHINES"]["s3"].update(ssh="s3.invalid", key=str(tmp_path / "key"))
+    (tmp_path / "key").touch()
+    for name, entry in (
+        ("s1", "LOGIN['key']"),
+        ("s2", "MACHINES['s2']['key']"),
+        ("s3", "MACHINES['s3']['ssh']"),
+    ):
+        with pytest.raises(NotConnected) as caught:
+            open_connection(read().machine(name).ssh)
+        assert str(caught.value).endswith(f" {entry}")
+        assert not caught.value.absent
 
 
 def test_fifty_app_servers(entries, read):
