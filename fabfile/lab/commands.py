@@ -20,7 +20,7 @@ from fabfile.lab.host import LabError
 from fabfile.lab.machines import host_keys
 from fabfile.scenario import ROOT, Scenario
 from fabfile.scenario.credentials import make_secrets
-from fabfile.tiers.database import notes as databases
+from fabfile.tiers.database import notes
 
 # What apt and the image builder may need to reach the outside.
 PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -52,13 +52,13 @@ def up(
     access.pin_host_keys(scenario)
     if not before & host_keys(scenario.lab).items():
         # None is the machine that it was: the databases are gone on purpose, with all the rest.
-        databases.forget(scenario.state)
+        notes.forget(scenario.state)
 
 
 def down(scenario: Scenario, images: bool = False) -> None:
     """Remove all machines, networks and rules of the lab, and the images if asked."""
     _ask(scenario, Request("down", images=images))
-    databases.forget(scenario.state)
+    notes.forget(scenario.state)
 
 
 def remove(scenario: Scenario, names: Iterable[str]) -> None:

@@ -54,6 +54,11 @@ def images(lab: Lab) -> Path:
     return lab.directory / "images"
 
 
+def there(lab: Lab) -> set[str] | None:
+    """Return the names of the machines on this computer, None when there is no lab."""
+    return {home.name for home in homes(lab).iterdir()} if homes(lab).is_dir() else None
+
+
 def records(lab: Lab) -> dict[str, Record | None]:
     """Return what each machine on the disk was made from; None where the making was cut short."""
     found: dict[str, Record | None] = {}

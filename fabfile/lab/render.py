@@ -149,11 +149,11 @@ def hosts(scenario: Scenario, machine: Machine) -> str:
     for other in scenario.machines:
         if other.name == machine.name:
             continue
-        lines.append(f"{_where(scenario, machine, other)} {other.name}")
+        lines.append(f"{_where(machine, other)} {other.name}")
     return "\n".join(lines) + "\n"
 
 
-def _where(scenario: Scenario, machine: Machine, other: Machine) -> str:
+def _where(machine: Machine, other: Machine) -> str:
     """Return the address at which a machine's people look for another one, met or not."""
     apart = [name for name in other.addresses if name != MANAGEMENT]
     met = [name for name in apart if name in machine.addresses]

@@ -16,7 +16,7 @@ from fabfile.engine.converge import Plan
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.app import state as app
-from fabfile.tiers.database import notes as databases
+from fabfile.tiers.database import notes
 from fabfile.tiers.database import state as database
 
 
@@ -48,7 +48,7 @@ def warned(wanted: Scenario, plan: Plan) -> Plan:
 def _reason(wanted: Scenario) -> str:
     """Return since when who knows of the database, and what to do; "" when it is the first."""
     name = wanted.application.database
-    witnesses = {"this computer": databases.known_since(wanted.state, wanted.application.name)}
+    witnesses = {"this computer": notes.known_since(wanted.state, wanted.application.name)}
     machines = wanted.present("app")
     with ThreadPoolExecutor(max(1, len(machines))) as pool:
         served = pool.map(_first_served(wanted), machines)
@@ -67,7 +67,7 @@ def _reason(wanted: Scenario) -> str:
 
 def note(wanted: Scenario) -> None:
     """Note on this computer that the application's database is there."""
-    databases.note(wanted.state, wanted.application.name)
+    notes.note(wanted.state, wanted.application.name)
 
 
 def _makes(wanted: Scenario, plan: Plan, key: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from invoke.exceptions import Exit
 
+from fabfile.lab import machines as containers
 from fabfile.operations.session import refuse, scenario
 from fabfile.scenario import Machine, Scenario, ScenarioError, load
 from fabfile.scenario.addresses import AddressError, allocate
@@ -60,7 +61,7 @@ def _entry(
     name: str, grown: Scenario, described: Scenario, host: str, given: Mapping[str, str]
 ) -> dict[str, str]:
     """Return a new server's entry, as it would stand in MACHINES."""
-    if not host and lab_machines(grown) is None:
+    if not host and containers.there(grown.lab) is None:
         raise refuse(
             f"There is no lab on this computer to make {name} in: start it by lab.up, "
             "or name a machine by --host user@address."
@@ -114,9 +115,3 @@ def unknown(before: Scenario, names: Sequence[str]) -> str:
     """Return the sentence for names of no app server."""
     known = ", ".join(machine.name for machine in before.tier("app"))
     return f"There is no app server {', '.join(names)}; there are {known}."
-
-
-def lab_machines(known: Scenario) -> set[str] | None:
-    """Return the names of the lab's machines on this computer, None when there is no lab."""
-    directory = known.lab.directory / "machines"
-    return {home.name for home in directory.iterdir()} if directory.is_dir() else None

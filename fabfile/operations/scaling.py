@@ -20,14 +20,9 @@ from invoke.exceptions import Exit
 
 from fabfile import pipeline
 from fabfile.engine.remote import MachineError, Remote
+from fabfile.lab import machines as containers
 from fabfile.operations.deployment import bring, planned
-from fabfile.operations.membership import (
-    lab_machines,
-    loaded,
-    unknown,
-    with_servers,
-    without_servers,
-)
+from fabfile.operations.membership import loaded, unknown, with_servers, without_servers
 from fabfile.operations.progress import console
 from fabfile.operations.session import connected, operation, reached, refuse, scenario
 from fabfile.operations.spread import by_number, show_spread
@@ -61,7 +56,7 @@ def add(
             raise refuse(
                 "No app server is healthy, so there is no running release: fab deploy first."
             )
-        if not host and lab_machines(grown) is not None:
+        if not host and containers.there(grown.lab) is not None:
             _in_lab("up", grown, names)
         with connected(grown, names) as new:
             bring(pinned, pipeline.adding(pinned, names), {**remotes, **new}, started)
@@ -94,7 +89,7 @@ def remove(
             if words := how.said(name):
                 console.print(words)
         changes = bring(left, pipeline.removing(left), remotes, started)
-        made = sorted((lab_machines(left) or set()) & {*names})
+        made = sorted((containers.there(left.lab) or set()) & {*names})
         if made:
             _in_lab("remove", left, made)
         known = [machine for machine in before.tier("app") if machine.name in names]
@@ -108,16 +103,16 @@ def remove(
     show_spread(left)
 
 
-def scale(servers: int, wait: bool = False) -> None:
+def scale(count: int, wait: bool = False) -> None:
     """Add or remove the highest-numbered app servers until so many are there."""
     now = sorted((machine.name for machine in scenario().tier("app")), key=by_number)
-    if servers == len(now):
-        console.print(f"nothing to do: there are {servers} app servers: {', '.join(now)}")
-    elif servers < len(now):
-        remove(now[servers:], wait=wait)
+    if count == len(now):
+        console.print(f"nothing to do: there are {count} app servers: {', '.join(now)}")
+    elif count < len(now):
+        remove(now[count:], wait=wait)
     else:
         highest = by_number(now[-1])[0]
-        add([f"s{highest + more}" for more in range(1, servers - len(now) + 1)], wait=wait)
+        add([f"s{highest + more}" for more in range(1, count - len(now) + 1)], wait=wait)
 
 
 def maintenance(name: str, state: str, force: bool = False, wait: bool = False) -> None:
@@ -203,7 +198,7 @@ def _retire(before: Scenario, machine: Machine) -> None:
 
 
 def _in_lab(action: Literal["up", "remove"], wanted: Scenario, names: Sequence[str]) -> None:
-    # Only here: on machines elsewhere, nothing of the lab is needed.
+    # Only here: to read all of the lab takes time, and machines elsewhere need nothing of it.
     from fabfile.lab import commands
     from fabfile.lab.host import LabError
 

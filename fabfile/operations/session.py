@@ -28,9 +28,9 @@ def scenario() -> Scenario:
 
 
 @contextmanager
-def connected(machines: Scenario, names: Sequence[str]) -> Iterator[dict[str, Remote]]:
-    """Return a connection for each named machine, and close them all behind the block."""
-    remotes = {name: Remote(name, machines.machine(name).ssh) for name in names}
+def connected(wanted: Scenario, names: Sequence[str]) -> Iterator[dict[str, Remote]]:
+    """Return a connection for each named machine, and close them all after the block."""
+    remotes = {name: Remote(name, wanted.machine(name).ssh) for name in names}
     try:
         yield remotes
     finally:

@@ -103,8 +103,8 @@ def maintenance(
     scaling.maintenance(server, state, force, wait)
 
 
-@task()
-def address(context: Context) -> None:
+@task(name="address")
+def show_address(context: Context) -> None:
     """Say where the users find the application, and who can log in at first."""
     deployment.show_address()
 
@@ -139,7 +139,7 @@ def benchmark(
 
 
 ALL: tuple[Task[Callable[..., None]], ...] = (
-    *(deploy, plan, status, verify, address, picture, flows, benchmark),
+    *(deploy, plan, status, verify, show_address, picture, flows, benchmark),
     *(add_server, remove_server, scale, maintenance),
 )
 

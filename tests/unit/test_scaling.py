@@ -4,6 +4,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from fabfile import pipeline
+from fabfile.lab import machines as containers
 from fabfile.operations import membership, releases, scaling
 from fabfile.operations.releases import Held
 from fabfile.scenario import Pinned, Scenario
@@ -14,7 +15,7 @@ LAN = {"lan3": "10.1.3.14", "lan4": "10.1.4.14"}
 
 @pytest.fixture
 def scenario(scenario, monkeypatch) -> Scenario:
-    monkeypatch.setattr(membership, "lab_machines", lambda known: set())
+    monkeypatch.setattr(containers, "there", lambda lab: set())
     return scenario
 
 
@@ -43,7 +44,7 @@ def test_a_machine_elsewhere_gets_none(scenario) -> None:
 
 
 def test_without_a_lab_a_host_must_be_named(scenario, monkeypatch) -> None:
-    monkeypatch.setattr(membership, "lab_machines", lambda known: None)
+    monkeypatch.setattr(containers, "there", lambda lab: None)
     assert "--host user@address" in refusal(with_s4, scenario)
 
 

@@ -75,7 +75,7 @@ def built(scenario: Scenario, machine: Machine) -> list[Resource]:
     application = scenario.application
     # Not the application's own user, who may read what the running one keeps in its memory.
     builder = User("crm-build", BUILD_UID, BUILD_HOME)
-    environment = {
+    variables = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "HOME": BUILD_HOME,
@@ -92,7 +92,7 @@ def built(scenario: Scenario, machine: Machine) -> list[Resource]:
             lambda: release.archive(scenario),
             application.build,
             builder.name,
-            environment,
+            variables,
         ),
     ]
 
@@ -221,16 +221,16 @@ def _healthy(scenario: Scenario) -> Run:
 
 def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what an app server remembers: which releases served, and the last of them."""
-    directory, identifier = home(scenario), release.identifier(scenario)
+    where, identifier = home(scenario), release.identifier(scenario)
     # The latest that served first, each once; of what never served, nothing is kept.
     last = f"tac history | awk '!seen[$2]++ {{ print $2 }}' | head -n {RELEASES}"
     return [
         _healthy(scenario),
         Run(
             f"note that release {identifier} serves",
-            f'cd {directory}\necho "$(date -u +%FT%TZ) {identifier}" >>history\n'
+            f'cd {where}\necho "$(date -u +%FT%TZ) {identifier}" >>history\n'
             f'ls releases | grep -vxF -e "$({last})" | sed "s,^,releases/," | xargs -r rm -rf --',
-            unless=f"tail -n 1 {directory}/history | grep -q ' {identifier}$'",
+            unless=f"tail -n 1 {where}/history | grep -q ' {identifier}$'",
         ),
     ]
 
