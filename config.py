@@ -121,7 +121,7 @@ APPLICATIONS = {
         },
         "migrate": "node_modules/.bin/sequelize db:migrate --config deployer/database.json",
         "seed": "node_modules/.bin/sequelize db:seed:all --config deployer/database.json",
-        # Right behind the seed: its accounts are public. Gets ADMIN_PASSWORD and API_TOKEN.
+        # Right after the seed: its accounts are public. Gets ADMIN_PASSWORD and API_TOKEN.
         "secure": "node deployer/accounts.js",
         "administrator": "admin2",
         "start": "node bin/www",

@@ -35,7 +35,7 @@ class Rollout(Protocol):
         """Return which change together; a batch follows when all of the one before succeeded."""
 
     def around(self, remote: Remote, say: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Return what to do before and behind the changes of a machine; `say` tells a step.
+        """Return what to do before and after the changes of a machine; `say` tells a step.
 
         It sees the error when they fail, and raises it again, with what it did about it.
         """

@@ -143,8 +143,8 @@ def down(scenario: Scenario, request: Request) -> None:
         for future in [pool.submit(machines.remove, lab, name) for name in names]:
             future.result()
     changed = network.down(lab)
-    for rest in machines.images(lab).glob(f"{images.NEW}*"):
-        shutil.rmtree(rest)
+    for remains in machines.images(lab).glob(f"{images.NEW}*"):
+        shutil.rmtree(remains)
     if request.images:
         images.prune(machines.images(lab), ())
         shutil.rmtree(lab.directory, ignore_errors=not lab.directory.exists())

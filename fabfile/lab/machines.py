@@ -130,7 +130,7 @@ def start(scenario: Scenario, machine: Machine) -> None:
     """Start a machine and wait until its SSH server answers; raises LabError with LXC's log."""
     lab = scenario.lab
     home = homes(lab) / machine.name
-    _kill_rests(home)
+    _kill_remains(home)
     layers = [Path(layer) for layer in json.loads((home / "machine.json").read_text())["layers"]]
     isolate = lab.directory / "isolate"
     (home / "config").write_text(render.lxc_config(scenario, machine, home, layers, isolate))
@@ -159,7 +159,7 @@ def stop(lab: Lab, name: str, kill: bool = False) -> None:
     if name in running(lab):
         how = ["--kill"] if kill else ["--timeout", "30"]
         run("lxc-stop", "-P", homes(lab), "-n", name, *how)
-    _kill_rests(homes(lab) / name)
+    _kill_remains(homes(lab) / name)
 
 
 def remove(lab: Lab, name: str) -> None:
@@ -267,7 +267,7 @@ def _own_certificate(upper: Path, layers: list[Path], machine: Machine) -> None:
     os.chmod(upper / SNAKEOIL, like.st_mode & 0o7777)
 
 
-def _kill_rests(home: Path) -> None:
+def _kill_remains(home: Path) -> None:
     """Kill what still runs on a machine's disk though LXC's own process for it is gone.
 
     Such processes are told by their root, an overlay whose upper directory is the machine's.
@@ -276,7 +276,7 @@ def _kill_rests(home: Path) -> None:
         return
     own = re.compile(rf"^\S+ \S+ \S+ / / .*[ ,]upperdir={re.escape(str(home))}/upper[, ]", re.M)
 
-    def rests(_left: float = 0) -> list[int]:
+    def remains(_left: float = 0) -> list[int]:
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -286,10 +286,10 @@ def _kill_rests(home: Path) -> None:
                 continue  # it ended while we looked
         return found
 
-    for process in rests():
+    for process in remains():
         try:
             os.kill(process, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    if not wait_until(lambda left: not rests(left), 10):
-        raise LabError(f"Processes of {home.name} do not end: {rests()}; restart this computer.")
+    if not wait_until(lambda left: not remains(left), 10):
+        raise LabError(f"Processes of {home.name} do not end: {remains()}; restart this computer.")

@@ -21,7 +21,7 @@ console = Console(highlight=False, soft_wrap=True)
 # In plain lines: how long a step or a silence is before something is said about it.
 LONG_SECONDS = 5
 WAITS, NOT_STARTED = "waits", "not started"
-# Of a machine at rest.
+# Of a machine on which nothing is being done.
 STYLES = {
     DONE: "green",
     FAILED: "bold red",
@@ -51,7 +51,7 @@ def interruptible(remedy: str) -> Iterator[None]:
 
 @dataclass
 class _Line:
-    """What a machine is at; `seconds` is what it took until it came to rest."""
+    """What a machine is at; `seconds` is what it took until its stage ended."""
 
     stage: str
     summary: str
@@ -59,7 +59,7 @@ class _Line:
     seconds: float = 0.0
 
     def age(self) -> float:
-        """Return for how long it has been at it; 0 at rest."""
+        """Return for how long it has been at it; 0 when nothing is being done."""
         return 0.0 if self.summary in STYLES else time.monotonic() - self.since
 
     def text(self, width: int) -> Text:

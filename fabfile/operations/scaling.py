@@ -45,7 +45,7 @@ def add(
     started = time.monotonic()
     before = scenario()
     with_servers(before, names, host, given or {})
-    with operation(before, _behind(before), f"add-server {' '.join(names)}", wait) as remotes:
+    with operation(before, _concerned(before), f"add-server {' '.join(names)}", wait) as remotes:
         # Someone else may have had the lock until now, and other servers with it.
         before = scenario()
         grown = with_servers(before, names, host, given or {})
@@ -78,7 +78,7 @@ def remove(
     started = time.monotonic()
     before = scenario()
     without_servers(before, names)
-    with operation(before, _behind(before), f"remove-server {' '.join(names)}", wait) as remotes:
+    with operation(before, _concerned(before), f"remove-server {' '.join(names)}", wait) as remotes:
         before = scenario()
         left = without_servers(before, names)
         lb = reached(before.balancers, remotes)
@@ -123,11 +123,11 @@ def maintenance(name: str, state: str, force: bool = False, wait: bool = False) 
     if name not in [machine.name for machine in scenario().tier("app")]:
         raise refuse(unknown(scenario(), [name]))
     before = scenario()
-    needed = [] if state == "on" else [*_behind(before), name]
+    needed = [] if state == "on" else [*_concerned(before), name]
     needed += [machine.name for machine in before.balancers]
     with operation(before, needed, f"maintenance {name} {state}", wait) as remotes:
         before = scenario()
-        changed = loaded(before, before.inventory.resting(name, state == "on"))
+        changed = loaded(before, before.inventory.maintaining(name, state == "on"))
         stages = pipeline.routing(changed)
         if state == "on":
             _keep_one_up(reached(before.balancers, remotes), [name], force)
@@ -149,7 +149,7 @@ def number(option: str, text: str, least: int = 0) -> int:
     return int(text)
 
 
-def _behind(known: Scenario) -> list[str]:
+def _concerned(known: Scenario) -> list[str]:
     """Return the machines that must know which app servers there are."""
     return list(dict.fromkeys(name for s in pipeline.removing(known) for name in s.machines))
 

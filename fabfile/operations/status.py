@@ -72,9 +72,9 @@ def report(as_json: bool) -> None:
     else:
         console.print(_table(rows), soft_wrap=False)
     # One in maintenance may well be away.
-    resting = wanted.inventory.maintenance
+    aside = wanted.inventory.maintenance
     errors = [
-        f"{row.machine}: {row.error}" for row in rows if row.error and row.machine not in resting
+        f"{row.machine}: {row.error}" for row in rows if row.error and row.machine not in aside
     ]
     if errors:
         raise Exit("" if as_json else "\n".join(errors), 1)

@@ -103,7 +103,7 @@ def _check_words(entry: str, table: Table, mistakes: list[str]) -> None:
     if table["log"] not in ("all", "errors"):
         mistakes.append(f"{entry}['log'] is {table['log']!r}, it must be all or errors")
     if table["secure"] and not table["seed"]:
-        mistakes.append(f"{entry}['secure'] comes behind the seed: add 'seed', or remove it")
+        mistakes.append(f"{entry}['secure'] comes after the seed: add 'seed', or remove it")
 
 
 def _check_source(entry: str, table: Table, mistakes: list[str]) -> None:

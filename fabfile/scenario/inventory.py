@@ -1,4 +1,4 @@
-"""Which app servers were added and removed since config.py was written, and which rest.
+"""Which app servers were added, removed or put in maintenance since config.py was written.
 
 config.py is a person's and no program writes it. What `add-server`, `remove-server`, `scale` and
 `maintenance` decide is kept in `inventory.json` in the scenario's state directory, and every task
@@ -43,10 +43,10 @@ class Inventory:
             tuple(other for other in self.maintenance if other != name),
         )
 
-    def resting(self, name: str, rests: bool) -> Inventory:
+    def maintaining(self, name: str, on: bool) -> Inventory:
         """Return the inventory with that server in maintenance, or out of it."""
         others = {*self.maintenance} - {name}
-        return replace(self, maintenance=tuple(sorted(others | ({name} if rests else set()))))
+        return replace(self, maintenance=tuple(sorted(others | ({name} if on else set()))))
 
     def merged(self, machines: Mapping[str, Any]) -> dict[str, Any]:
         """Return the entries of MACHINES as they are now.

@@ -97,7 +97,7 @@ class Machine:
         return self.facts_of([resource])[0]
 
     def facts_of(self, resources: list) -> list[str]:
-        """Return what the probe of each resource prints, behind the surveys of all of them."""
+        """Return what the probe of each resource prints, after the surveys of all of them."""
         surveys = surveyed(resources)
         return [self._sh(f"{surveys}\n{each.probe()}").stdout for each in resources]
 

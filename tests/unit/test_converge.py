@@ -91,7 +91,7 @@ class OneByOne:
     def around(self, remote, say):
         self.ran.append(f"before {remote.name}")
         yield
-        self.ran.append(f"behind {remote.name}")
+        self.ran.append(f"after {remote.name}")
 
 
 def rollout(monkeypatch, fail=()):
@@ -112,7 +112,7 @@ def rollout(monkeypatch, fail=()):
 
 def test_machines_of_a_rollout_change_one_after_the_other(monkeypatch) -> None:
     _, ran = rollout(monkeypatch)
-    steps = ("before", "change", "behind")
+    steps = ("before", "change", "after")
     assert ran == [f"{step} {name}" for name in ("m1", "m2", "m3") for step in steps]
 
 

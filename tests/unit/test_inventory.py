@@ -27,7 +27,7 @@ def test_a_removed_server_of_config_py_stays_removed_until_it_is_added_again() -
 
 
 def test_removing_an_added_server_leaves_nothing_of_it() -> None:
-    grown = Inventory().adding("s4", S4).resting("s4", True)
+    grown = Inventory().adding("s4", S4).maintaining("s4", True)
     assert grown.removing("s4") == Inventory()
 
 
@@ -136,7 +136,7 @@ def test_no_address_left_is_one_sentence() -> None:
 
 
 def test_a_server_in_maintenance_is_there_but_does_not_serve() -> None:
-    scenario = load(ROOT / "config.py", Inventory().resting("s2", True))
+    scenario = load(ROOT / "config.py", Inventory().maintaining("s2", True))
     assert [machine.name for machine in scenario.serving] == ["s1", "s3"]
     assert scenario.in_maintenance(scenario.machine("s2"))
     assert load(ROOT / "config.py", Inventory()).serving == scenario.tier("app")

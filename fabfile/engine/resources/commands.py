@@ -17,7 +17,7 @@ class Run:
 
     `name` says what it does, as "create the volume nas": it stands in plans and reports.
     `unless` is the whole definition of done: it is probed, and tried again before the script
-    runs, and once more behind it: a script that did not bring it about has failed. `told` is a
+    runs, and once more after it: a script that did not bring it about has failed. `told` is a
     survey and the line in it that says as much, which is probed in its place. `confirm` is run
     over a new connection, when all of the stage is done.
     """

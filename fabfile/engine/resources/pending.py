@@ -1,7 +1,7 @@
 """Marks on a machine for changes that follow from others, such as a restart.
 
 A run that is killed after it wrote a file and before it restarted the service leaves the file
-right and the service old. So the mark is set before the first change and removed behind the last.
+right and the service old. So the mark is set before the first change and removed after the last.
 """
 
 from __future__ import annotations

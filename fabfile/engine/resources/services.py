@@ -21,7 +21,7 @@ class Service:
     """A systemd unit that runs and starts at boot.
 
     It is restarted, or reloaded, once and last, when something named in `restart`, or `reload`,
-    has changed. `ready` is a shell condition to wait for behind a start, for `limit` seconds.
+    has changed. `ready` is a shell condition to wait for after a start, for `limit` seconds.
     `alive` is one that holds as long as it works: an active unit without it is restarted, as a
     mount whose process has died. It finds the unit's process as "$main_pid".
     """

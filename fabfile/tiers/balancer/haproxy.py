@@ -62,7 +62,7 @@ def _settings(text: str, other: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Servers:
-    """The servers of the running HAProxy: name -> (address, rests).
+    """The servers of the running HAProxy: name -> (address, is in maintenance).
 
     A process that starts, or reloads after a change of `reloading`, reads them in its file.
     """
@@ -85,17 +85,17 @@ class Servers:
             return None
         words: list[str] = []
         steps: list[str] = []
-        for name, (address, rests) in self.wanted.items():
+        for name, (address, aside) in self.wanted.items():
             there, state = running.get(name, ("", 0))
             if there != address:
                 words.append(f"{'move' if there else 'add'} {name}")
                 steps += [f"remove {name} {DRAIN_SECONDS}"] if there else []
                 steps += [f"add {name} {address} '{CHECK}'"]
-                steps += [] if rests else [f"ready {name} {UP_SECONDS}"]
-            elif rests and not state & MAINTENANCE:
+                steps += [] if aside else [f"ready {name} {UP_SECONDS}"]
+            elif aside and not state & MAINTENANCE:
                 words.append(f"set {name} aside")
-                steps.append(f"rest {name} {DRAIN_SECONDS}")
-            elif not rests and state & (MAINTENANCE | DRAIN):
+                steps.append(f"maintain {name} {DRAIN_SECONDS}")
+            elif not aside and state & (MAINTENANCE | DRAIN):
                 words.append(f"put {name} back in service")
                 steps.append(f"ready {name} {UP_SECONDS}")
         for name in running.keys() - self.wanted.keys():

@@ -40,7 +40,7 @@ drain() { # SERVER SECONDS: no more requests for it, and those that run end; 5 w
   poll "$2" "the requests of $1 to end" 0 "column $1 5" || return 5
 }
 
-rest() { # SERVER SECONDS: as drain, but what does not end in time is cut off; no checks either
+maintain() { # SERVER SECONDS: as drain, but what does not end in time is cut off; no checks either
   drain "$1" "$2" || api "shutdown sessions server app/$1"
   tell "set server app/$1 state maint" ''
 }
@@ -56,6 +56,6 @@ add() { # SERVER ADDRESS OPTIONS: in maintenance, until it is made ready
 }
 
 remove() { # SERVER SECONDS
-  rest "$1" "$2" || return 1
+  maintain "$1" "$2" || return 1
   poll 10 "HAProxy to let go of $1" 'Server deleted.' "api 'del server app/$1'"
 }

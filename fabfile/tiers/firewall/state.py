@@ -80,7 +80,7 @@ def _open(scenario: Scenario, machine: Machine) -> list[tuple[str, Listener, tup
 
 
 def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Say how the firewall forwards, now and at boot: behind the rules, never without them."""
+    """Say how the firewall forwards, now and at boot: after the rules, never without them."""
     lans = [machine.interface(name) for name in machine.addresses if name != MANAGEMENT]
     live = ["net/ipv4/ip_forward", *(f"net/ipv4/conf/{lan}/rp_filter" for lan in lans)]
     return [
