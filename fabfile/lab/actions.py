@@ -8,40 +8,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from fabfile.lab import images, machines, network, preflight, render
 from fabfile.lab.host import LabError, answers_ssh, one_at_a_time
+from fabfile.lab.planning import Plan, Request, lab_machines, plan, wants_bare
 from fabfile.scenario import Machine, Scenario
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of the lab; empty `machines` means all.
-
-    `bare` None keeps each machine as it was made; `packages` and `public_keys` are by machine.
-    """
-
-    action: str
-    machines: tuple[str, ...] = ()
-    bare: bool | None = None
-    kill: bool = False
-    images: bool = False
-    images_from: str = ""
-    packages: Mapping[str, list[str]] = field(default_factory=dict)
-    public_keys: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What `up` has to do; `create` says why for each machine."""
-
-    create: Mapping[str, str]
-    start: tuple[str, ...]
-    remove: tuple[str, ...]
 
 
 def say(text: str) -> None:
@@ -61,33 +35,6 @@ def perform(scenario: Scenario, request: Request) -> list[dict[str, str]] | None
     with one_at_a_time(directory, say):
         actions[request.action](scenario, request)
     return None
-
-
-def lab_machines(scenario: Scenario) -> list[Machine]:
-    """Return the machines that are containers: all but this computer."""
-    return [machine for machine in scenario.machines if "control" not in machine.tiers]
-
-
-def plan(
-    scenario: Scenario,
-    request: Request,
-    records: Mapping[str, machines.Record | None],
-    running: Iterable[str],
-) -> Plan:
-    """Return what is to be done to have the machines asked for, and only those of the scenario."""
-    create, begin = {}, []
-    for machine in lab_machines(scenario):
-        if request.machines and machine.name not in request.machines:
-            continue
-        record = records.get(machine.name)
-        reason = _why_again(scenario, machine, record, request.bare)
-        if reason:
-            create[machine.name] = "" if machine.name not in records else reason
-        elif machine.name not in running:
-            begin.append(machine.name)
-    known = {machine.name for machine in lab_machines(scenario)}
-    gone = () if request.machines else tuple(name for name in records if name not in known)
-    return Plan(create, tuple(begin), gone)
 
 
 def up(scenario: Scenario, request: Request) -> None:
@@ -113,7 +60,7 @@ def up(scenario: Scenario, request: Request) -> None:
         if machine.name in todo.create:
             if reason := todo.create[machine.name]:
                 say(f"{machine.name:7} is made again: {reason}")
-            bare = _wants_bare(request, records.get(machine.name))
+            bare = wants_bare(request, records.get(machine.name))
             machines.create(scenario, machine, layers[machine.name], bare, soft[machine.name])
         else:
             machines.refresh(scenario, machine, made[machine.name], soft[machine.name])
@@ -221,37 +168,13 @@ def _cut_off(scenario: Scenario) -> set[str]:
     return names
 
 
-def _why_again(
-    scenario: Scenario, machine: Machine, record: machines.Record | None, bare: bool | None
-) -> str:
-    """Return why a machine cannot stay as it is, "" when it can."""
-    if not record:
-        return "its making was cut short"
-    if bare is not None and record.bare != bare:
-        kinds = ("prepared", "bare")
-        return f"it was {kinds[record.bare]}, {kinds[bare]} is wanted"
-    now, then = render.definition(scenario, machine), record.definition
-    changes = [
-        f"{name} was {then.get(name) or 'absent'}, is {now.get(name) or 'absent'}"
-        for name in [*now, *(then.keys() - now.keys())]
-        if then.get(name) != now.get(name)
-    ]
-    if not changes and not all(Path(layer).is_dir() for layer in record.layers):
-        return "its image is gone"
-    return "; ".join(changes)
-
-
-def _wants_bare(request: Request, record: machines.Record | None) -> bool:
-    return (record.bare if record else False) if request.bare is None else request.bare
-
-
 def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping[str, list[Path]]:
     """Build what the new machines start from; return machine name -> its layers, upper first."""
     records = machines.records(scenario.lab)
     if not todo.create:
         return {}
     everyone = lab_machines(scenario)
-    bare = {name for name in todo.create if _wants_bare(request, records.get(name))}
+    bare = {name for name in todo.create if wants_bare(request, records.get(name))}
     stock = images.Stock(
         machines.images(scenario.lab),
         {render.user(machine) for machine in everyone},

@@ -15,9 +15,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from fabfile.lab import access
-from fabfile.lab.actions import Request, lab_machines, perform, say
+from fabfile.lab.actions import perform, say
 from fabfile.lab.host import LabError
 from fabfile.lab.machines import host_keys
+from fabfile.lab.planning import Request, lab_machines
 from fabfile.scenario import ROOT, Scenario
 from fabfile.scenario.credentials import make_secrets
 from fabfile.tiers.database import notes

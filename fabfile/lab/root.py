@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
-from fabfile.lab.actions import Request, perform
+from fabfile.lab.actions import perform
 from fabfile.lab.host import LabError
+from fabfile.lab.planning import Request
 from fabfile.scenario import ScenarioError, load
 from fabfile.scenario.inventory import parsed
 
