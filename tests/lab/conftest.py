@@ -1,5 +1,6 @@
 """Fixtures of the lab tests: one deployed lab for all of them, and the order they run in."""
 
+import fcntl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,6 @@ import pytest
 
 from tests.lab.lab import Lab
 from tests.lab.other_applications import CRM_2017_SOURCE
-
-LEFT_OUT = pytest.StashKey[int]()
 
 HERE = Path(__file__).resolve().parent
 # What a test file says of itself with `pytestmark`, in the order in which the files run.
@@ -37,11 +36,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the files into their order, and leave out those whose subject is not at hand."""
     items.sort(key=_place)
+    for item in items:
+        # With several workers (pytest-xdist), a file is of one worker, and so are those that take
+        # the lab away and what comes after them.
+        last = _place(item) > [*ORDER].index(DEFAULT)
+        item.add_marker(pytest.mark.xdist_group("last" if last else item.path.stem))
     if not CRM_2017_SOURCE:
         left_out = [item for item in items if item.path.stem == "test_crm_2017"]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
-        config.stash[LEFT_OUT] = len(left_out)
 
 
 def _place(item: pytest.Item) -> int:
@@ -54,10 +57,9 @@ def _place(item: pytest.Item) -> int:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was left out, and why."""
-    count = terminalreporter.config.stash.get(LEFT_OUT, 0)
-    if count:
+    if not CRM_2017_SOURCE:
         terminalreporter.write_line(
-            f"LEFT OUT: {count} tests of CRM_2017, whose source is not part of this project; "
+            "LEFT OUT: the tests of CRM_2017, whose source is not part of this project; "
             "CRM_2017_SOURCE names a git URL, local clone, bundle or tarball of it"
         )
 
@@ -71,7 +73,10 @@ def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -
         lab.start_again()
     try:
         begin = time.monotonic()
-        lab.up()
+        with (tmp_path_factory.getbasetemp().parent / "images").open("w") as turn:
+            # One worker builds the images, and the others have them from it.
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            lab.up()
         up = time.monotonic()
         lab.fab("deploy")
         print(f"lab up {up - begin:.1f} s, first deploy {time.monotonic() - up:.1f} s")

@@ -186,8 +186,9 @@ class Lab:
             rest.unlink()
 
     def up(self) -> None:
-        """Start the machines from prepared images, those of the person's own lab if it has any."""
-        shared = Path(places.read(places.ROOT / "config.py")["LAB"]["directory"]) / "images"
+        """Start the machines from prepared images, those of another lab if it has any."""
+        own = places.read(places.ROOT / "config.py")["LAB"]["directory"]
+        shared = Path(places.directory(places.FIRST) if places.WORKER else own) / "images"
         program = (
             "from pathlib import Path; from fabfile.lab import commands; "
             "from fabfile.scenario import load; "

@@ -12,17 +12,33 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = "lab-tests"
+# With another number, a second clone tests beside the first on one computer. Of workers that share
+# the tests (pytest-xdist), each has a lab of its own.
+USUAL = 91
+FIRST = int(os.environ.get("CRM_TEST_LAB") or USUAL)
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+NUMBER = FIRST + WORKER
+
+
+def name(number: int) -> str:
+    """Return the name of the lab of that number."""
+    return "lab-tests" if number == USUAL else f"lab-tests-{number}"
+
+
+NAME = name(NUMBER)
 STATE = ROOT / ".state" / NAME
 CONFIG = STATE / "config.py"
 # A copy, so that a test can change the application.
 APPLICATION = STATE / "application"
-# With another number, a second clone tests beside the first on one computer.
-NUMBER = int(os.environ.get("CRM_TEST_LAB") or 91)
 PREFIX = f"t{NUMBER}-"
 LANS = f"10.{NUMBER}."
 WHOLE = f"{LANS}0.0/16"
 MANAGEMENT = f"10.251.{NUMBER}."
+
+
+def directory(number: int) -> str:
+    """Return where the lab of that number keeps its machines and images."""
+    return f"/var/lib/crm-{name(number)}"
 
 
 def write_scenario() -> dict:
@@ -90,8 +106,7 @@ def relocated(entries: dict) -> dict:
         },
         "LAB": {
             **entries["LAB"],
-            "directory": entries["LAB"]["directory"]
-            + ("-tests" if NUMBER == 91 else f"-tests-{NUMBER}"),
+            "directory": directory(NUMBER),
             "bridge_prefix": PREFIX,
         },
     }

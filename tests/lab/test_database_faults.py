@@ -136,7 +136,10 @@ def test_postgresql_comes_back_when_a_full_disk_has_space_again(small_disk):
     await_database(small_disk, "PostgreSQL after there is space again", begun)
 
 
-REFUSAL = r"bbdd has no database crm, and lab-tests has had one since 20\d\d-\d\d-\d\d .* UTC, as "
+REFUSAL = (
+    rf"bbdd has no database crm, and {places.NAME} has had one since "
+    r"20\d\d-\d\d-\d\d .* UTC, as "
+)
 
 
 def refused(lab, *words):
