@@ -94,7 +94,9 @@ APPLICATIONS = {
         "checks": "python3 manage.py checks-account",  # makes the account that verify uses
         "start": "gunicorn --bind 0.0.0.0:${PORT} --workers 2 --threads 4 wsgi:app",
         "health": "/health",
-        "environment": {},  # more variables for it; no secrets
+        # More variables for it; no secrets. By this one, its eight threads give the memory of each
+        # photo back at once, and do not keep it for the next.
+        "environment": {"MALLOC_MMAP_THRESHOLD_": "131072"},
         "connections": 10,  # to the database, from one server: 2 workers of 4 threads, and spare
         "memory": 400,  # MiB, at most
         "uid": 900,  # of its system user: the same on all servers, for files on the shared volume

@@ -15,10 +15,11 @@ MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 # By Pillow's names. Phones write MPO: a JPEG with more pictures behind it, which nobody is shown.
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
-# An app server has 400 MiB. Its two workers, with an upload in each of their eight threads, take
-# less than 200 of them, so the one picture that is decoded at a time may take 200. For each pixel
-# Pillow takes up to 16 bytes of a WebP, 8 of a JPEG and 4 of a PNG; the limits bound the time, too.
-PIXELS = {"jpg": 24_000_000, "png": 24_000_000, "webp": 13_000_000}
+# An app server has 400 MiB. Its two workers, with 5 MB being received in each of their eight
+# threads, take up to 200 of them, so the one picture that is decoded at a time may take 160. For
+# each pixel Pillow takes up to 16 bytes of a WebP, 8 of a JPEG and 4 of a PNG. The limits bound the
+# time, too.
+PIXELS = {"jpg": 20_000_000, "png": 20_000_000, "webp": 9_000_000}
 # A progressive JPEG has about ten. Each is a walk over all pixels, and may be a few bytes long.
 _JPEG_SCANS = 100
 _JPEG_START_OF_SCAN = b"\xff\xda"

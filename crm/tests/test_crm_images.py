@@ -13,7 +13,7 @@ from application import images
 from crm_samples import canvas, frame_header, frames, jpeg, pixels, png, scans, text, webp
 
 # MiB that an inspection may take beside what the process has: see images.PIXELS.
-MEMORY = 210
+MEMORY = 160
 CRM = Path(images.__file__).resolve().parents[1]
 DAMAGED = "The photo is damaged or not really a picture."
 
@@ -93,19 +93,19 @@ def test_what_looks_like_a_picture_must_be_one() -> None:
 
 
 TOO_LARGE = {
-    "jpg": frame_header(jpeg(), 6_001, 4_000),
+    "jpg": frame_header(jpeg(), 5_001, 4_000),
     "mpo": frame_header(frames("MPO"), 20_000, 20_000),
     "png": pixels(png(), 20_000, 20_000),
-    "animated png": pixels(frames("PNG"), 6_001, 4_000),
+    "animated png": pixels(frames("PNG"), 5_001, 4_000),
     "animated webp": canvas(frames("WEBP"), 16_000, 16_000),
-    "webp": webp(b"VP8L", 13_001, 1_000),
+    "webp": webp(b"VP8L", 9_001, 1_000),
 }
 
 
 @pytest.mark.parametrize("data", TOO_LARGE.values(), ids=TOO_LARGE)
 def test_a_picture_of_too_many_pixels_is_refused(data: bytes) -> None:
     begin = time.monotonic()
-    with pytest.raises(images.NotAnImage, match=r"may have at most \d\d million pixels, not"):
+    with pytest.raises(images.NotAnImage, match=r"may have at most \d+ million pixels, not"):
         images.inspect(data)
     assert time.monotonic() - begin < 1
 
@@ -116,7 +116,7 @@ def test_a_small_picture_that_takes_long_or_much_is_refused(data: bytes) -> None
         images.inspect(data)
 
 
-progressive = functools.partial(jpeg, mode="RGB", progressive=True, subsampling=0)
+largest_jpeg = functools.partial(jpeg, mode="CMYK", progressive=True)
 # The peak of a process never falls: a process of its own inspects what it is given.
 PEAK = """
 import pathlib, re, sys
@@ -134,7 +134,7 @@ print((after - before) // 1024, header.extension)
 
 @pytest.mark.parametrize(
     ("extension", "make"),
-    [("jpg", progressive), ("png", png), ("webp", webp)],
+    [("jpg", largest_jpeg), ("png", png), ("webp", webp)],
 )
 def test_the_largest_picture_fits_into_memory(extension: str, make: Callable) -> None:
     data = make(width=5_000, height=images.PIXELS[extension] // 5_000)
@@ -144,7 +144,7 @@ def test_the_largest_picture_fits_into_memory(extension: str, make: Callable) ->
     taken, kind = done.stdout.decode().split()
     assert kind == extension
     # Less would be that of no picture at all.
-    assert 20 <= int(taken) <= MEMORY
+    assert 15 <= int(taken) <= MEMORY
 
 
 def test_one_picture_is_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

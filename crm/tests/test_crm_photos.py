@@ -58,7 +58,7 @@ def test_wrong_content_is_a_form_error(browser: Browser, files: Files) -> None:
 def test_a_picture_of_too_many_pixels_is_a_form_error(browser: Browser, files: Files) -> None:
     response = browser.post("/customers/new", name="Ada", photo=pixels(png(), 20_000, 20_000))
     assert response.status_code == 422
-    assert "at most 24 million pixels" in response.text and files() == []
+    assert "at most 20 million pixels" in response.text and files() == []
 
 
 @pytest.mark.parametrize("size", [photos.PHOTO_MAXIMUM + 1, 2 * photos.PHOTO_MAXIMUM])
