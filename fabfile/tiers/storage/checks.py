@@ -16,7 +16,7 @@ from fabfile.verify.check import Check, Site, judged, together
 MOUNT = "/mnt/nas"
 VOLUME = "nas"
 HANDSHAKE = Path(__file__).parent / "programs/handshake.py"
-HEAL_SECONDS = 15
+HEAL_SECONDS, STATUS_SECONDS = 15, 15
 # Of the files that are written for the checks, in the root of the volume.
 PREFIX = ".verify-"
 
@@ -152,14 +152,29 @@ def _mountable(site: Site, outsider: Machine) -> tuple[bool, str]:
 
 def _bricks(site: Site) -> list[tuple[str, int, str]]:
     """Return address, port and path of each brick that runs, from the volume's own status."""
-    machine = site.first("storage").name
-    status = ElementTree.fromstring(site.run(machine, f"gluster --xml volume status {VOLUME}"))
     nodes = [
         [node.findtext(name, "") for name in ("hostname", "port", "path", "status")]
-        for node in status.iter("node")
+        for node in _status(site).iter("node")
     ]
     return [
         (host, int(port), path)
         for host, port, path, running in nodes
         if path.startswith("/") and running == "1"
     ]
+
+
+def _status(site: Site) -> ElementTree.Element:
+    """Return the volume's status; raises RuntimeError with what GlusterFS says instead of it."""
+    machine = site.first("storage").name
+    status = ElementTree.Element("none")
+
+    def told(_left: float) -> bool:
+        nonlocal status
+        text = site.run(machine, f"gluster --xml volume status {VOLUME}", STATUS_SECONDS)
+        status = ElementTree.fromstring(text)
+        return status.findtext("opRet") == "0"
+
+    # Only one can ask at a time: who comes second, such as another verify, is refused.
+    if not wait_until(told, STATUS_SECONDS, 0.5):
+        raise RuntimeError(f"{machine}: {status.findtext('opErrstr')}")
+    return status
