@@ -23,6 +23,20 @@ FAULTS = {
         "iptables -I OUTPUT -o lan1 -p tcp --sport 22 -j ACCEPT",
         "/etc/fw/fw.fw start",
     ),
+    "a firewall that answers by UDP": (
+        ("by UDP", ":53"),
+        "fw",
+        # That nothing listens there is an answer, too.
+        "iptables -I INPUT -i lan1 -p udp --dport 53 -j ACCEPT; "
+        "iptables -I OUTPUT -o lan1 -p icmp -j ACCEPT",
+        "/etc/fw/fw.fw start",
+    ),
+    "a firewall that speaks IPv6": (
+        ("by IPv6", "fe80:"),
+        "fw",
+        "ip6tables -I INPUT -i lan1 -j ACCEPT; ip6tables -I OUTPUT -o lan1 -j ACCEPT",
+        "/etc/fw/fw.fw start",
+    ),
     "rules that nobody would load again": (
         ("services: fw", "fw-renew.timer inactive"),
         "fw",
@@ -60,6 +74,19 @@ ALONE = {
         'python3 -c \'import sqlite3; one = sqlite3.connect("/srv/crm/current/customers"); '
         'one.execute("CREATE TABLE customers (name)"); one.commit()\'',
         "rm -f /srv/crm/current/customers",
+    ),
+    "data in SQLite on the volume": (
+        ("no SQLite", "nas1:", "/nas/brick/crm/kept"),
+        "s2",
+        "printf 'SQLite format 3\\0' >/mnt/nas/crm/kept",
+        "rm -f /mnt/nas/crm/kept",
+    ),
+    "a volume for everybody": (
+        ("may not", "bbdd: accepted"),
+        "nas1",
+        "grep '^auth.allow=' /var/lib/glusterd/vols/nas/info >/root/allowed && "
+        "gluster --mode=script volume set nas auth.allow '*'",
+        "gluster --mode=script volume set nas $(tr = ' ' </root/allowed) && rm /root/allowed",
     ),
     "wrong copies on a brick": (
         ("copies are the same", "crm/test/first", "crm/test/second"),
@@ -244,7 +271,8 @@ def found_alone(repaired, found):
     assert found
     lines = broken(repaired, ALONE)
     # Nothing else is called false.
-    assert len(lines) == 3, lines
+    names = ("evenly", "SQLite", "copies are the same", "may not")
+    assert len(lines) == len(names) and all(any(n in line for line in lines) for n in names), lines
     repaired.await_healed()
     return lines
 
