@@ -76,11 +76,12 @@ def test_the_application_cannot_change_its_own_release(host):
     assert host.run("find /srv/crm/releases ! -user root -o -perm /022 ! -type l").stdout == ""
 
 
-def test_the_environment_is_for_root_only(host):
+def test_the_environment_is_for_root_only(lab, host):
     file = host.file("/etc/crm-deployer/crm.env")
     assert (file.mode, file.user, file.group) == (0o600, "root", "root")
     names = re.findall(r"^(\w+)=", file.content_string, re.M)
-    assert sorted(names) == ["DATABASE_URL", "PORT", "SECRET_KEY", "UPLOADS"]
+    more = lab.entries["APPLICATION"]["environment"]
+    assert sorted(names) == sorted(["DATABASE_URL", "PORT", "SECRET_KEY", "UPLOADS", *more])
 
 
 def test_the_unit_is_hardened(host, unit):
