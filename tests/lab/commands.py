@@ -1,6 +1,7 @@
 """Runs programs with a limit, as a person would in a terminal, and waits for conditions."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -24,6 +25,10 @@ class Done:
     def text(self) -> str:
         """All that a person saw."""
         return self.out + self.err
+
+    def begun(self, step: str) -> int:
+        """Return how often a step was begun: of one that took long, a second line tells that."""
+        return len(re.findall(rf"{re.escape(step)}$", self.out, re.MULTILINE))
 
 
 def run(

@@ -1,7 +1,9 @@
 """A real browser: Debian's Chromium without a window, driven by Selenium."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
@@ -17,12 +19,14 @@ def browser() -> Iterator[Chrome]:
     """Run a browser during the block."""
     options = ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
-    # A proxy would neither be the way to the driver nor that of the users.
-    options.ignore_local_proxy_environment_variables()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-proxy-server"):
         options.add_argument(argument)
     # By its path: Selenium would look for a driver on the Internet.
-    with Chrome(options, ChromeService("/usr/bin/chromedriver")) as driver:
+    service = ChromeService("/usr/bin/chromedriver")
+    # A proxy is not the way to a driver on this computer.
+    with patch.dict(os.environ, no_proxy="localhost"):
+        chrome = Chrome(options, service)
+    with chrome as driver:
         # A click may begin to load a page, which is not there at once.
         driver.implicitly_wait(10)
         yield driver
