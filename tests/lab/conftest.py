@@ -33,16 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep-lab", action="store_true", help="use the lab that is there, keep it")
 
 
-# Before pytest-xdist looks at the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the files into their order, and leave out those whose subject is not at hand."""
     items.sort(key=_place)
-    for item in items:
-        # With several workers (pytest-xdist), a file is of one worker, and so are those that take
-        # the lab away and what comes after them.
-        last = _place(item) > [*ORDER].index(DEFAULT)
-        item.add_marker(pytest.mark.xdist_group("last" if last else item.path.stem))
     if not CRM_2017_SOURCE:
         left_out = [item for item in items if item.path.stem == "test_crm_2017"]
         items[:] = [item for item in items if item not in left_out]

@@ -14,8 +14,11 @@ pytestmark = pytest.mark.takes_the_lab_away
 
 
 @pytest.fixture(scope="module", autouse=True)
-def remembered(prepared_state):
-    """Look at the prepared machines before they are gone."""
+def given_back(lab, prepared_state):
+    """Look at the prepared machines before they are gone, and leave such machines to the others."""
+    yield
+    lab.invoke("lab.up", "--prepared")
+    lab.fab("deploy")
 
 
 def processes(lab):
