@@ -63,9 +63,9 @@ def _all_answer(site: Site) -> tuple[bool, str]:
     never = sorted(servers - answered)
     if never:
         return False, f"never answered within {POLL_SECONDS} s: {', '.join(never)}{reason}"
-    resting = ", ".join(site.scenario.inventory.maintenance)
+    in_maintenance = ", ".join(site.scenario.inventory.maintenance)
     seen = f"{', '.join(sorted(answered))} at {site.scenario.url}"
-    return True, seen + (f"; in maintenance: {resting}" if resting else "")
+    return True, seen + (f"; in maintenance: {in_maintenance}" if in_maintenance else "")
 
 
 def _even(site: Site) -> tuple[bool, str]:
