@@ -13,6 +13,7 @@ from fabfile.lab import machines as containers
 from fabfile.operations.session import refuse, scenario
 from fabfile.scenario import Machine, Scenario, ScenarioError, load
 from fabfile.scenario.addresses import AddressError, allocate
+from fabfile.scenario.debian import RELEASES
 from fabfile.scenario.inventory import Inventory
 from fabfile.scenario.machines import HOST_NAME
 from fabfile.scenario.model import MANAGEMENT
@@ -81,7 +82,14 @@ def _entry(
         found = allocate(name, {key: grown.networks[key] for key in networks}, taken, given)
     except AddressError as error:
         raise refuse(f"{error}.") from None
-    return {"tier": "app", **found, **({"ssh": host} if host else {})}
+    entry = {"tier": "app", **found}
+    # The lab makes it of the same release of Debian as the server that builds for it.
+    release = grown.builder.release
+    if host:
+        entry["ssh"] = host
+    elif release != RELEASES[0].codename:
+        entry["release"] = release
+    return entry
 
 
 def without_servers(before: Scenario, names: Sequence[str]) -> Scenario:

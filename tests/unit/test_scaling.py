@@ -1,5 +1,7 @@
 """Which servers may be added and removed, and which release is gone back to."""
 
+from dataclasses import replace
+
 import pytest
 from invoke.exceptions import Exit
 
@@ -60,6 +62,14 @@ def test_the_address_of_a_removed_server_is_not_given_away(scenario) -> None:
     without = membership.without_servers(scenario, ["s2"])
     words = refusal(membership.with_servers, without, ["s4"], "", {"lan3": "10.1.3.12"})
     assert "s2 has it" in words
+
+
+def test_one_of_the_lab_is_of_the_same_release_as_the_others(scenario) -> None:
+    newer = tuple(replace(machine, release="trixie") for machine in scenario.machines)
+    entry = membership._entry("s4", replace(scenario, machines=newer), scenario, "", {})
+    assert entry["release"] == "trixie"
+    assert "release" not in membership._entry("s4", scenario, scenario, "", {})
+    assert "release" not in membership._entry("s4", scenario, scenario, "me@host", {})
 
 
 def test_the_last_app_server_stays(scenario) -> None:
