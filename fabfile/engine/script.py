@@ -16,8 +16,8 @@ from fabfile.engine.survey import surveyed
 from fabfile.engine.waiting import AWAIT
 
 STATE = "/var/lib/crm-deployer"
-# os-release(5): prints "debian 12".
-SYSTEM = "( . /etc/os-release; echo $ID $VERSION_ID ) 2>/dev/null"
+# os-release(5): prints "debian 12", or an empty line where nothing is said.
+SYSTEM = "( . /etc/os-release; echo $ID $VERSION_ID ) 2>/dev/null || echo"
 # One script at a time on a machine: a second deployer, or one whose first run was killed here,
 # waits for the first. The input is taken whole before anything runs. A run that was killed while
 # it waited dies here of its closed output, before it sets marks for what it will not do.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fabfile.operations.progress import console
 from fabfile.operations.session import scenario as scenario_to_show
 from fabfile.scenario import Scenario
-from fabfile.scenario.flows import FLOWS, Flow
+from fabfile.scenario.flows import FLOWS, SSH, Flow
 
 HEAD = ("| from | to | for | port |", "|---|---|---|---|")
 
@@ -31,5 +31,8 @@ def table(scenario: Scenario) -> str:
 def _port(scenario: Scenario, flow: Flow) -> str:
     if flow.listener.protocol != "tcp":
         return flow.listener.protocol.upper()
+    if flow.listener == SSH:
+        ports = {machine.ssh.port or 22 for machine in scenario.tier(flow.target)}
+        return f"TCP {', '.join(map(str, sorted(ports)))}"
     first, last = flow.listener.ports(scenario.ports)
     return f"TCP {first}" if first == last else f"TCP {first} to {last}"

@@ -182,10 +182,12 @@ def refused(errors: MachineErrors, wanted: Scenario) -> Exit:
 def _way_out(wanted: Scenario, error: MachineError) -> str:
     """Return how the others can be changed without an app server that is away."""
     name = error.machine
-    serving = [machine.name for machine in wanted.serving]
+    # Of a server that is being added, no other task knows.
+    serving = {machine.name for machine in wanted.serving} & {m.name for m in scenario().machines}
     if not isinstance(error, Absent) or name not in serving or len(serving) == 1:
         return ""
+    end = "" if error.sentence.endswith((".", "?")) else "."
     return (
-        f" If it stays away, 'invoke maintenance --server {name} on' has it left out until it is "
-        f"back, and 'invoke remove-server --name {name}' takes it away for good."
+        f"{end} If it stays away, 'invoke maintenance --server {name} on' has it left out until "
+        f"it is back, and 'invoke remove-server --name {name}' takes it away for good."
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
-from itertools import product
+from itertools import combinations, product
 
 from fabfile.scenario.flows import FLOWS, Flow
 from fabfile.scenario.model import MANAGEMENT, Machine
@@ -49,21 +49,30 @@ def _count_wrong(tier: Tier, count: int) -> str:
 
 def check_ways(machines: Sequence[Machine], mistakes: list[str]) -> None:
     """Say which machines cannot reach those that their tier asks, and where users cannot."""
-    for flow in FLOWS:
-        if TIERS[flow.source].inside:
-            mistakes += _strangers(flow, _of(flow.source, machines), _of(flow.target, machines))
+    apart = [
+        sentence
+        for flow in FLOWS
+        if TIERS[flow.source].inside
+        for sentence in _strangers(flow, _of(flow.source, machines), _of(flow.target, machines))
+    ]
+    # A tier may ask another for several things, and its machines each other.
+    mistakes += dict.fromkeys(apart)
     for gate in _of("firewall", machines):
         mistakes += _gate_wrong(gate, _of("balancer", machines))
 
 
-def _strangers(flow: Flow, ours: Iterable[Machine], theirs: Iterable[Machine]) -> list[str]:
+def _strangers(flow: Flow, ours: Sequence[Machine], theirs: Sequence[Machine]) -> list[str]:
     return [
         f"MACHINES[{one.name!r}] and MACHINES[{other.name!r}] are on no common network, and "
         f"{TIERS[flow.source].people_say} asks {TIERS[flow.target].people_say} "
         f"({flow.listener.words}): give both an address on one"
-        for one, other in product(ours, theirs)
-        if one != other and not one.addresses.keys() & other.addresses.keys()
+        for one, other in _pairs(ours, theirs)
+        if not one.addresses.keys() & other.addresses.keys()
     ]
+
+
+def _pairs(ours: Sequence[Machine], theirs: Sequence[Machine]) -> Iterable[tuple[Machine, Machine]]:
+    return combinations(ours, 2) if ours == theirs else product(ours, theirs)
 
 
 def _gate_wrong(gate: Machine, balancers: Sequence[Machine]) -> list[str]:

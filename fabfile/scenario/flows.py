@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fabfile.tiers import TIERS
 from fabfile.tiers.tier import Listener, Tier
 
-# On every machine that is deployed to, at the port of its login.
+# On every machine that is deployed to, at the port of its login: 22 where that says nothing.
 SSH = Listener("ssh", "SSH", numbers=(22, 22))
 EVERY = "*"
 # The tier that stands for them; a scenario need not have machines of it.
@@ -61,8 +61,3 @@ def sources(target: str, listener: str = "") -> tuple[str, ...]:
         if flow.target == target and listener in ("", flow.listener.name)
     )
     return tuple(dict.fromkeys(found))
-
-
-def targets(source: str) -> tuple[str, ...]:
-    """Return the tiers that a tier may reach."""
-    return tuple(dict.fromkeys(flow.target for flow in FLOWS if flow.source == source))

@@ -10,6 +10,7 @@ from pathlib import Path
 from fabfile.scenario.credentials import digest, secret
 from fabfile.scenario.debian import BY_CODENAME, RELEASES, Debian, debian
 from fabfile.scenario.inventory import Inventory
+from fabfile.tiers import TIERS
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where this computer keeps what it knows of each scenario, in a directory of its name.
@@ -194,9 +195,14 @@ class Scenario:
         return self.present("app")[0]
 
     @property
+    def inside(self) -> tuple[Machine, ...]:
+        """The machines that are deployed to, and protected: not this computer, nor the users'."""
+        return tuple(m for m in self.machines if any(TIERS[tier].inside for tier in m.tiers))
+
+    @property
     def keepers(self) -> tuple[Machine, ...]:
         """The machines that can keep the scenario's lock; the first that can be reached does."""
-        others = [each for each in self.machines if each.login and each not in self.balancers]
+        others = [machine for machine in self.inside if machine not in self.balancers]
         return (*self.balancers, *others)
 
     def network(self, one: Machine, other: Machine) -> str:
@@ -231,13 +237,14 @@ class Scenario:
         )
         return tuple(dict.fromkeys(found))
 
-    def inner(self, gate: Machine) -> str:
-        """Return the network on which a firewall meets the balancers."""
+    @property
+    def inner(self) -> str:
+        """The network on which the firewall meets the balancers."""
         return self.meeting("firewall", "balancer")
 
     def outer(self, gate: Machine) -> str:
         """Return the network on which the users come to a firewall."""
-        inside = (MANAGEMENT, self.inner(gate))
+        inside = (MANAGEMENT, self.inner)
         return next(name for name in self.networks if name in gate.addresses and name not in inside)
 
     @property

@@ -48,13 +48,18 @@ def _hurry(site: Site) -> None:
 @contextmanager
 def _site(scenario: Scenario) -> Iterator[Site]:
     systems = dict(scenario.systems)
+    listening: dict[str, set[tuple[str, int]]] = {}
 
     def connect(remote: Remote) -> Remote | Unreachable:
         try:
             remote.connect()
-            systems[remote.name] = remote.run(SYSTEM).text.strip()
+            system, *lines = remote.run(f"{SYSTEM}\nss -Hltn").text.splitlines()
         except MachineError as error:
             return Unreachable(error)
+        systems[remote.name] = system
+        # ss(8): state, two queues, and the local address with its port.
+        places = [line.split()[3].rpartition(":") for line in lines]
+        listening[remote.name] = {(address, int(port)) for address, _, port in places}
         return remote
 
     remotes = [Remote(each.name, each.login) for each in scenario.machines if each.login]
@@ -68,7 +73,7 @@ def _site(scenario: Scenario) -> Iterator[Site]:
             for name in scenario.inventory.maintenance
             if isinstance(found.get(name), Unreachable)
         )
-        yield Site(replace(scenario, absent=absent, systems=systems), found)
+        yield Site(replace(scenario, absent=absent, systems=systems), found, listening)
     finally:
         for remote in remotes:
             remote.close()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,10 +46,14 @@ class Unreachable:
 
 @dataclass(frozen=True)
 class Site:
-    """The scenario and a connection to each of its machines."""
+    """The scenario, a connection to each of its machines, and what listens on those.
+
+    `listening` holds (address, TCP port) pairs of each machine that was reached.
+    """
 
     scenario: Scenario
     remotes: Mapping[str, Remote | Unreachable]
+    listening: Mapping[str, Set[tuple[str, int]]] = field(default_factory=dict)
 
     def first(self, tier: str) -> Machine:
         """Return a machine of a tier that can be asked for all: the first that was reached.

@@ -9,11 +9,9 @@ from pathlib import Path
 from socket import create_connection
 from typing import TYPE_CHECKING, Any
 
-from fabfile.engine.remote import MachineError
 from fabfile.scenario import Machine
 from fabfile.scenario.model import MANAGEMENT
-from fabfile.tiers import TIERS
-from fabfile.verify.check import Check, Site, judged, together
+from fabfile.verify.check import Check, Site, judged
 
 if TYPE_CHECKING:
     from fabfile.verify.programs.scan import Found, Given
@@ -59,27 +57,18 @@ def checks(site: Site) -> list[Check]:
     ]
 
 
-def inside(site: Site) -> list[Machine]:
-    """Return the machines that are protected: all but this computer and the users' own."""
-    return [m for m in site.scenario.machines if any(TIERS[tier].inside for tier in m.tiers)]
-
-
 def _addresses(site: Site) -> list[str]:
-    return [str(address) for machine in inside(site) for address in machine.addresses.values()]
+    return [
+        str(address) for machine in site.scenario.inside for address in machine.addresses.values()
+    ]
 
 
 def _ports(site: Site) -> list[int]:
-    """Return every TCP port that any machine listens on now, and the usual ones."""
-
-    def listening_on(machine: Machine) -> str:
-        try:
-            return site.run(machine.name, "ss -Hltn")
-        except MachineError:
-            return ""  # other checks say that it is not there
-
-    shown = together(inside(site), listening_on)
-    listening = re.findall(r"^LISTEN\s+\S+\s+\S+\s+\S+:(\d+)\s", "\n".join(shown.values()), re.M)
-    return sorted({*map(int, listening), *USED_PORTS, *site.scenario.ports.values()})
+    """Return every TCP port that any machine listens on, and the usual ones."""
+    used = {
+        port for machine in site.scenario.inside for _, port in site.listening.get(machine.name, ())
+    }
+    return sorted({*used, *USED_PORTS, *site.scenario.ports.values()})
 
 
 def _knock(site: Site, only: str) -> tuple[bool, str]:
@@ -114,7 +103,7 @@ def _ping(site: Site, client: Machine, address: str) -> tuple[bool, str]:
 def _tcp(site: Site, client: Machine, found: dict[str, Any], only: str) -> tuple[bool, str]:
     scenario = site.scenario
     gate = site.first("firewall")
-    outer, inner = scenario.outer(gate), scenario.inner(gate)
+    outer, inner = scenario.outer(gate), scenario.inner
     whole = {scenario.entry, str(gate.addresses[outer]), str(gate.addresses[inner])}
     ports = _ports(site)
     others = [address for address in _addresses(site) if address not in whole]

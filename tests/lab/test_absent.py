@@ -1,5 +1,7 @@
 """An app server that is away: the others are deployed without it, and it comes back up to date."""
 
+import json
+
 import pytest
 
 from tests.lab.commands import wait_for
@@ -12,6 +14,24 @@ from tests.lab.scaled import (
 from tests.lab.test_scaling import change_application, releases
 
 WAY_OUT = "If it stays away, 'invoke maintenance --server s1 on' has it left out until it is back"
+
+
+def test_a_balancer_that_is_away_does_not_stop_another_tier(repaired):
+    repaired.invoke("lab.stop", "lb", "--kill")
+    try:
+        done = repaired.fab("database.deploy")
+        assert "lb is not needed for this, and left as it is" in done.out
+        assert "0 changes: 1 machines" in done.out
+        assert repaired.fab("balancer.deploy", code=1).err.startswith("lb: ")
+        # The status of the volume is asked of another one, too.
+        repaired.invoke("lab.stop", "nas1", "--kill")
+        rows = json.loads(repaired.invoke("status", "--json", code=1).out)
+        seen = {row["machine"]: row["sees"] for row in rows}
+        assert seen["nas2"]["bricks"] == "2 of 3 up" and not seen["nas3"]
+    finally:
+        repaired.invoke("lab.start", "lb,nas1")
+    repaired.await_answer()
+    repaired.await_healed()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from tests.lab.commands import wait_for
 from tests.lab.lab import BIN
 
 BRICKS = ("nas1", "nas2", "nas3")
@@ -36,6 +37,12 @@ FAULTS = {
         "fw",
         "ip6tables -I INPUT -i lan1 -j ACCEPT; ip6tables -I OUTPUT -o lan1 -j ACCEPT",
         "/etc/fw/fw.fw start",
+    ),
+    "a way that is closed": (
+        ("every machine reaches", "s3 to bbdd:5432"),
+        "bbdd",
+        "ip route add unreachable $(getent hosts s3 | cut -d' ' -f1)",
+        "ip route del unreachable $(getent hosts s3 | cut -d' ' -f1)",
     ),
     "rules that nobody would load again": (
         ("services: fw", "fw-renew.timer inactive"),
@@ -129,6 +136,23 @@ def test_a_healthy_system_is_true_in_every_check_and_stays_as_it_is(lab):
     assert {"internet", "storage", "database", "application", "services"} <= groups
     assert all(check["seen"] for check in found)
     assert traces(lab) == before
+
+
+def test_a_door_that_nobody_needs_is_a_warning_and_fails_nothing(lab):
+    def warning():
+        ok, found = checks(lab, 0)
+        (check,) = [check for check in found if "nothing else is open" in check["name"]]
+        assert ok and check["warning"]
+        return check["seen"]
+
+    assert "app.ssh from app" in warning()
+    lab.do("bbdd", "systemd-run -q --unit=door python3 -m http.server 8099")
+    try:
+        wait_for("the door to be open", lambda: "8099" in lab.do("bbdd", "ss -Hltn"))
+        assert "database:8099 from app and storage" in warning()
+    finally:
+        lab.do("bbdd", "systemctl stop door")
+    assert "8099" not in warning()
 
 
 def test_a_site_that_was_seeded_before_gets_the_account(lab):

@@ -29,7 +29,7 @@ class Server:
 
 
 def test_those_that_run_are_told_although_another_asks_at_the_same_time(read):
-    site = Site(read(), {"nas1": Server(BUSY, BUSY, STATUS)})
+    site = Site(read(), {"nas1": Server(BUSY, STATUS)})
     assert checks._bricks(site) == [("10.1.4.21", 49152, "/nas/brick")]
 
 

@@ -86,6 +86,31 @@ def test_machines_that_must_meet_and_do_not_are_named(entries, mistakes):
     ]
 
 
+def test_machines_that_ask_each_other_for_several_things_are_named_once(entries, mistakes):
+    entries["NETWORKS"]["apart"] = "10.9.9.0/24"
+    del entries["NETWORKS"]["management"]
+    for name, machine in entries["MACHINES"].items():
+        machine.pop("management")
+        machine["ssh"] = f"{name}.example.org"
+    entries["MACHINES"]["nas3"] = {"tier": "storage", "apart": "10.9.9.3", "ssh": "nas3"}
+    found = mistakes()
+    assert len(found) == len(set(found))
+    assert sum("'nas1'" in line and "'nas3'" in line for line in found) == 1
+    assert sum("'s1'" in line and "'nas3'" in line for line in found) == 1
+
+
+def test_the_users_machines_keep_no_lock(read):
+    names = [machine.name for machine in read().keepers]
+    assert names == ["lb", "fw", "s1", "s2", "s3", "bbdd", "nas1", "nas2", "nas3"]
+
+
+def test_the_table_says_at_which_port_ssh_is(entries, read):
+    entries["LOGIN"]["port"] = 2222
+    assert "| control | firewall, balancer, app, database, storage | SSH | TCP 2222 |" in table(
+        read()
+    )
+
+
 def test_networks_have_the_names_that_config_py_gives_them(entries, read):
     names = {"lan1": "outside", "lan2": "dmz", "lan3": "web", "lan4": "data"}
     entries["NETWORKS"] = {names.get(k, k): v for k, v in entries["NETWORKS"].items()}
@@ -93,7 +118,7 @@ def test_networks_have_the_names_that_config_py_gives_them(entries, read):
         entries["MACHINES"][name] = {names.get(k, k): v for k, v in machine.items()}
     scenario = read()
     gate = scenario.machine("fw")
-    assert (scenario.outer(gate), scenario.inner(gate)) == ("outside", "dmz")
+    assert (scenario.outer(gate), scenario.inner) == ("outside", "dmz")
     assert scenario.url == "http://10.1.2.2/"
 
 

@@ -81,7 +81,6 @@ def change(source: Path, target: Path, before: str, after: str) -> None:
 PROGRAM = """
 import json, fabfile
 from dataclasses import replace
-from types import SimpleNamespace
 from fabfile.operations.picture import svg
 from fabfile.operations.status import _script
 from fabfile.pipeline import packages, stages
@@ -90,7 +89,6 @@ from fabfile.scenario.credentials import make_secrets
 from fabfile.scenario.flows import FLOWS
 from fabfile.tiers.app.state import serving
 from fabfile.verify import rooms
-from fabfile.verify.perimeter import inside
 
 one = load()
 make_secrets(one.state)
@@ -116,7 +114,7 @@ SEEN = {
     "in the lab's image": ("packages(one, watch)", "prometheus"),
     "shown": ("_script(one, watch)", "echo service prometheus.service"),
     "drawn": ("svg(one)", "Prometheus on port 9090"),
-    "scanned": ("[m.name for m in inside(SimpleNamespace(scenario=one))]", "'watch'"),
+    "scanned": ("[m.name for m in one.inside]", "'watch'"),
     "checked": ("[room.__name__ for room in rooms()]", "fabfile.tiers.monitor.checks"),
     "let in where it asks": (
         "[each.content for each in serving(pinned, one.machine('s1'))[1:2]]",

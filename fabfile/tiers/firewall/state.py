@@ -49,7 +49,7 @@ def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
             outside=outside,
             inside=inside,
             management=machine.interface(MANAGEMENT),
-            inner=machine.interface(scenario.inner(machine)),
+            inner=machine.interface(scenario.inner),
             open=_open(scenario, machine),
             ssh_port=ssh_port,
             script=SCRIPT,
