@@ -24,9 +24,11 @@ def place(lab):
     as_root("rm", "-rf", place)
     as_root("install", "-d", "-o", str(os.getuid()), place)
     checkout = place / "checkout"
-    for name in ("fabfile", "templates", "crm"):
+    parts = {name: places.ROOT / name for name in ("fabfile", "templates")}
+    # The application as the machines have it: tests before these have changed it.
+    for name, source in {**parts, "crm": places.APPLICATION}.items():
         ignore = shutil.ignore_patterns("__pycache__", ".pytest_cache")
-        shutil.copytree(places.ROOT / name, checkout / name, ignore=ignore)
+        shutil.copytree(source, checkout / name, ignore=ignore)
     shutil.copy(places.ROOT / "tasks.py", checkout)
     shutil.copytree(sys.prefix, place / "venv", symlinks=True)
     (place / "home").mkdir()
