@@ -18,6 +18,7 @@ from fabfile.tiers.app import state as app
 from fabfile.tiers.app.rolling import Rolling, batch_size
 from fabfile.tiers.balancer import state as balancer
 from fabfile.tiers.database import state as database
+from fabfile.tiers.firewall import host
 from fabfile.tiers.firewall import state as firewall
 from fabfile.tiers.storage import state as storage
 
@@ -31,6 +32,8 @@ ON = {"every": slice(None), "first": slice(1), "others": slice(1, None)}
 @dataclass(frozen=True)
 class Step:
     """A line of the pipeline; `on` names which machines of the tier it is for.
+
+    One without a tier is for every machine that no firewall guards.
 
     A `rolling` one changes a few at a time, while the others serve. One that `needs_source` is left
     out where a release is there already. `adding` tells that it is also for a server that is added,
@@ -51,20 +54,21 @@ class Step:
 
 
 PIPELINE = (
+    Step("guard", "", host.rules, adding=True, removing=True),
     Step("firewall", "firewall", firewall.rules),
     Step("forward", "firewall", firewall.forwarding, ("firewall",)),
-    Step("database", "database", database.desired, adding=True, removing=True),
-    Step("storage", "storage", storage.desired),
+    Step("database", "database", database.desired, ("guard",), adding=True, removing=True),
+    Step("storage", "storage", storage.desired, ("guard",)),
     Step("volume", "storage", storage.volume, ("storage",), "first", adding=True, removing=True),
     Step("bricks", "storage", storage.serving, ("volume",)),
-    Step("app", "app", app.desired, adding=True),
+    Step("app", "app", app.desired, ("guard",), adding=True),
     Step("build", "app", app.built, ("app",), "first", needs_source=True),
     Step("ship", "app", app.shipped, ("app", "build"), "others", adding=True),
     Step("mount", "app", app.mount, ("app", "volume", "bricks"), adding=True),
     Step("migrate", "app", migration.migrated, ("build", "database"), "first", needs_source=True),
     Step("serve", "app", app.serving, ("mount", "migrate", "ship"), rolling=True, adding=True),
     Step("keep", "app", app.kept, ("serve",), adding=True),
-    Step("proxy", "balancer", balancer.installed, adding=True),
+    Step("proxy", "balancer", balancer.installed, ("guard",), adding=True),
     Step("balancer", "balancer", balancer.desired, ("proxy", "serve"), adding=True, routing=True),
 )
 
@@ -111,17 +115,24 @@ def removing(scenario: Scenario) -> list[Stage]:
 
 
 def _stage(scenario: Scenario, step: Step, batch: str = "1") -> Stage:
-    machines = scenario.present(step.tier)[ON[step.on]]
+    found = machines(scenario, step)
     if scenario.pinned and step.on == "others":
-        machines = tuple(m for m in scenario.present("app") if m.name != scenario.pinned.holder)
-    size = batch_size(batch, len(machines))
+        found = tuple(m for m in scenario.present("app") if m.name != scenario.pinned.holder)
+    size = batch_size(batch, len(found))
     return Stage(
         step.name,
-        tuple(machine.name for machine in machines),
+        tuple(machine.name for machine in found),
         lambda name: _desired(scenario, step, scenario.machine(name)),
         step.after,
         Rolling(scenario, size) if step.rolling else None,
     )
+
+
+def machines(scenario: Scenario, step: Step) -> tuple[Machine, ...]:
+    """Return the machines of a scenario that a step is for."""
+    if not step.tier:
+        return tuple(each for each in scenario.guarded if each.name not in scenario.absent)
+    return scenario.present(step.tier)[ON[step.on]]
 
 
 def _desired(scenario: Scenario, step: Step, machine: Machine) -> list[Resource]:
@@ -140,7 +151,7 @@ def packages(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
     resources: Sequence[Resource] = [
         resource
         for step in PIPELINE
-        if machine in scenario.tier(step.tier)[ON[step.on]]
+        if machine in machines(scenario, step)
         for resource in step.desired(scenario, machine)
     ]
     names = [

@@ -35,9 +35,9 @@ def check_tiers(machines: Sequence[Machine], mistakes: list[str]) -> None:
 
 def _count_wrong(tier: Tier, count: int) -> str:
     of = f"of the tier {tier.name!r}"
-    if tier.least <= count <= tier.most:
+    if tier.least <= count <= tier.most or (tier.optional and not count):
         return ""
-    if tier.least == tier.most == 1:
+    if tier.least == tier.most == 1 and not tier.optional:
         return f"MACHINES needs exactly one machine {of} ({tier.people_say}), it has {count}"
     if count > tier.most:
         return f"MACHINES has {count} machines {of}, it may have {tier.most} at most"

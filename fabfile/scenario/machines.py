@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fabfile.scenario.debian import BY_CODENAME, RELEASES
-from fabfile.scenario.model import MANAGEMENT, ROOT, Login, Machine
+from fabfile.scenario.model import MANAGEMENT, PUBLIC, ROOT, Login, Machine
 from fabfile.tiers import TIERS
 
 # RFC 1123 section 2.1: letters, digits and inner hyphens, 63 at most. Lower case, as ours all are.
@@ -20,7 +20,9 @@ HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SSH_TARGET = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>[^@:\s]+)(?::(?P<port>\d+))?")
 # Linux: 15 characters for the name of an interface (IFNAMSIZ).
 INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
-KEYS = ("tier", "tiers", "ssh", "key", "interfaces", "routes", "release")
+# A port that is open on a machine for something that is not of the scenario: 443, "51820/udp".
+PORT = re.compile(r"(?P<port>\d{1,5})(?:/(?P<protocol>tcp|udp))?")
+KEYS = ("tier", "tiers", "ssh", "key", "interfaces", "routes", "release", "open")
 # A dictionary of config.py: a person wrote it, so that a value is of any type until it is checked.
 Table = Mapping[str, Any]
 Networks = Mapping[str, IPv4Network]
@@ -89,11 +91,30 @@ def _machine(
         name=name,
         tiers=tiers,
         addresses=addresses,
-        login=None if "control" in tiers else _login(where, entry, addresses, login, mistakes),
+        login=None
+        if "control" in tiers
+        else _login(where, entry, addresses, networks, login, mistakes),
         interfaces=_interfaces(where, entry.get("interfaces", {}), networks, mistakes),
         routes=_routes(where, entry.get("routes", {}), mistakes),
         release=_release(where, entry.get("release", RELEASES[0].codename), mistakes),
+        open=_open(where, entry.get("open", []), mistakes),
     )
+
+
+def _open(where: str, given: Any, mistakes: list[str]) -> tuple[tuple[str, int], ...]:
+    """Return protocol and number of each port that is open for something else."""
+    if not isinstance(given, list):
+        mistakes.append(f"{where}['open'] is {given!r}, it must be a list of ports")
+        return ()
+    answer = []
+    for each in given:
+        match = PORT.fullmatch(str(each))
+        if match:
+            check_port(f"{where}['open']", int(match["port"]), mistakes)
+            answer.append((match["protocol"] or "tcp", int(match["port"])))
+        else:
+            mistakes.append(f"{where}['open'] has {each!r}, a port is like 443 or '51820/udp'")
+    return tuple(answer)
 
 
 def _tiers(where: str, entry: Table, mistakes: list[str]) -> tuple[str, ...]:
@@ -130,14 +151,17 @@ def _login(
     where: str,
     entry: Table,
     addresses: Mapping[str, IPv4Address],
+    networks: Networks,
     login: Table,
     mistakes: list[str],
 ) -> Login:
-    host, user, port = str(addresses.get(MANAGEMENT, "")), login["user"], login["port"]
+    host, user, port = _reached(addresses), login["user"], login["port"]
     if "ssh" in entry:
         host, user, port = _target(where, str(entry["ssh"]), mistakes)
-    elif MANAGEMENT not in entry:
+    elif MANAGEMENT in networks and MANAGEMENT not in entry:
         mistakes.append(f"{where} has neither 'ssh' nor a {MANAGEMENT!r} address to log in on")
+    elif not host:
+        mistakes.append(f"{where} has neither 'ssh' nor an address on a network to log in on")
     key = entry.get("key", "")
     if not isinstance(key, str):
         mistakes.append(f"{where}['key'] is {key!r}, it must be text")
@@ -151,6 +175,14 @@ def _login(
         host_from=f"{where}['ssh']",
         key_from=f"{where}['key']" if key else "LOGIN['key']",
     )
+
+
+def _reached(addresses: Mapping[str, IPv4Address]) -> str:
+    """Return where to log in: for management, else from anywhere, else the first address."""
+    for name in (MANAGEMENT, PUBLIC, *addresses):
+        if name in addresses:
+            return str(addresses[name])
+    return ""
 
 
 def _target(where: str, text: str, mistakes: list[str]) -> tuple[str, str | None, int | None]:

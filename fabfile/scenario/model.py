@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STATES = ROOT / ".state"
 # The network of people and packages: two machines ask each other on it only if there is no other.
 MANAGEMENT = "management"
+# The network of addresses that anybody on the Internet can come to, where a scenario has one.
+PUBLIC = "public"
 
 
 class ScenarioError(Exception):
@@ -55,6 +57,7 @@ class Machine:
     interfaces: Mapping[str, str]
     routes: Mapping[IPv4Network, IPv4Address]
     release: str = RELEASES[0].codename  # of Debian, that the lab starts it with
+    open: tuple[tuple[str, int], ...] = ()  # protocol and port of what is not of the scenario
 
     @property
     def ssh(self) -> Login:
@@ -248,10 +251,25 @@ class Scenario:
         return next(name for name in self.networks if name in gate.addresses and name not in inside)
 
     @property
+    def guarded(self) -> tuple[Machine, ...]:
+        """The machines that let in only what they must: all, where no firewall stands before."""
+        return () if self.tier("firewall") else self.inside
+
+    @property
     def entry(self) -> str:
-        """The address at which the users find the application."""
-        (entry, *_) = self.addresses("balancer", seen_by="firewall")
-        return entry
+        """The address at which the users find the application.
+
+        Behind a firewall it is where that finds the balancer. Without one it is the balancer's
+        public address, else the one that the clients see, else the first that it has.
+        """
+        (balancer, *_) = self.balancers
+        if self.tier("firewall"):
+            return self.addresses("balancer", seen_by="firewall")[0]
+        if PUBLIC in balancer.addresses:
+            return str(balancer.addresses[PUBLIC])
+        for client in self.tier("client"):
+            return self.address(balancer, seen_by=client)
+        return str(next(iter(balancer.addresses.values())))
 
     @property
     def database_address(self) -> str:

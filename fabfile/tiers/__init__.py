@@ -1,7 +1,8 @@
 """The tiers: a package each, which holds all that is known of it. This is their registry.
 
 A package's `__init__` holds its `TIER`. Its other rooms are found by their names: `state` (what its
-machines must have, and `view`, what `status` shows), `checks` (what `verify` looks at), `tasks`.
+machines must have, and `view`, what `status` shows), `checks` (what `verify` looks at), `tasks`,
+`host` (what every machine has that no firewall guards).
 Standard library only, as long as no room is entered.
 """
 
@@ -28,6 +29,8 @@ TIERS = registered(Path(__file__).parent)
 
 
 def views_of(scenario: Scenario, machine: Machine) -> list[View]:
-    """Return what there is to see of a machine, a view for each of its tiers."""
+    """Return what there is to see of a machine: for each of its tiers, and of its own rules."""
     rooms = [TIERS[tier].room("state") for tier in machine.tiers]
+    if machine in scenario.guarded:
+        rooms += [tier.room("host") for tier in TIERS.values()]
     return [room.view(scenario, machine) for room in rooms if room]

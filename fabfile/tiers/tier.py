@@ -40,8 +40,9 @@ class Tier:
     `people_say` stands in sentences ("an app server"), `members` in those of the tasks ("the app
     servers"). `row` is its place in the picture, from the users (0) down to the data. `about` says
     in a few words what it is there for, and may name {ports[...]}, {application} and {replicas}.
-    `least` and `most` are how many machines it may have. `uses` are listeners of others, each as
-    "tier.listener"; a tier that is `inside` is protected, and deployed to.
+    `least` and `most` are how many machines it may have; an `optional` one may also have none.
+    `uses` are listeners of others, each as "tier.listener"; a tier that is `inside` is protected,
+    and deployed to.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Tier:
     row: int
     least: int = 0
     most: int = 1_000_000
+    optional: bool = False
     why_least: str = ""
     listens: tuple[Listener, ...] = ()
     uses: tuple[str, ...] = ()

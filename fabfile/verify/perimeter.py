@@ -10,7 +10,9 @@ from socket import create_connection
 from typing import TYPE_CHECKING, Any
 
 from fabfile.scenario import Machine
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.flows import FLOWS
+from fabfile.scenario.model import MANAGEMENT, PUBLIC, Scenario
+from fabfile.tiers import TIERS
 from fabfile.verify.check import Check, Site, judged
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ def checks(site: Site) -> list[Check]:
     clients = [machine for machine in scenario.tier("client") if machine.login]
     balancer = scenario.entry
     only = f"{balancer}:{scenario.ports['http']}"
+    if scenario.guarded:
+        sentence = f"perimeter: from this computer only {only} and SSH are open (TCP)"
+        return [judged(sentence, lambda: _knock(site, only)), *_unencrypted(scenario)]
     if not clients:
         sentence = f"perimeter: from this computer only {only} is open (TCP)"
         return [judged(sentence, lambda: _knock(site, only))]
@@ -72,8 +77,17 @@ def _ports(site: Site) -> list[int]:
 
 
 def _knock(site: Site, only: str) -> tuple[bool, str]:
-    """Try the ports in use of every address but the management ones, which this computer may."""
+    """Try the ports in use of every address but the management ones, which this computer may.
+
+    Where each machine has rules of its own, it may come to SSH, too.
+    """
     management = {str(m.addresses.get(MANAGEMENT)) for m in site.scenario.machines}
+    named = {
+        f"{address}:{port}"
+        for machine in site.scenario.guarded
+        for address in machine.addresses.values()
+        for port in _own(site.scenario, machine)
+    }
     ports = _ports(site)
     targets = [
         (address, port)
@@ -91,7 +105,31 @@ def _knock(site: Site, only: str) -> tuple[bool, str]:
 
     with ThreadPoolExecutor(len(targets)) as pool:
         found = [name for name in pool.map(knock, targets) if name]
-    return found == [only], f"{len(targets)} ports tried, open: {', '.join(found) or 'none'}"
+    beyond = {*found} - named
+    return beyond == {only}, f"{len(targets)} ports tried, open: {', '.join(found) or 'none'}"
+
+
+def _own(scenario: Scenario, machine: Machine) -> set[int]:
+    """Return the TCP ports that a machine's own rules let anybody come to, but the users' one."""
+    ports = {machine.ssh.port or 22}
+    return ports | {port for protocol, port in machine.open if protocol == "tcp"}
+
+
+def _unencrypted(scenario: Scenario) -> list[Check]:
+    """Return the warning of machines that ask each other over the Internet."""
+    names = {
+        each.name
+        for flow in FLOWS
+        for one in scenario.tier(flow.source)
+        for other in scenario.tier(flow.target)
+        if TIERS[flow.source].inside and one != other and scenario.network(one, other) == PUBLIC
+        for each in (one, other)
+    }
+    if not names:
+        return []
+    seen = f"no: {', '.join(sorted(names))} speak over {PUBLIC!r}; give them a private network"
+    sentence = "perimeter: nobody can read what the machines say to each other"
+    return [Check(sentence, True, seen, warning=True)]
 
 
 def _ping(site: Site, client: Machine, address: str) -> tuple[bool, str]:

@@ -80,7 +80,7 @@ def test_each_app_server_is_a_backend_of_the_balancer(scenario) -> None:
 
 def test_secrets_stand_only_in_files_that_not_everybody_may_read(scenario) -> None:
     for step in pipeline.PIPELINE:
-        for machine in scenario.tier(step.tier):
+        for machine in pipeline.machines(scenario, step):
             for resource in step.desired(scenario, machine):
                 if isinstance(resource, File) and resource.mode & 0o007:
                     found = [s for s in known_secrets(scenario.state) if s in resource.content]
@@ -127,7 +127,7 @@ def test_what_machines_must_have_is_told_without_writing_anything(scenario) -> N
     file = scenario.state / "secrets.json"
     before = file.stat().st_mtime_ns
     for step in pipeline.PIPELINE:
-        for machine in scenario.tier(step.tier):
+        for machine in pipeline.machines(scenario, step):
             step.desired(scenario, machine)
     assert file.stat().st_mtime_ns == before
     assert [path.name for path in scenario.state.iterdir()] == [file.name]

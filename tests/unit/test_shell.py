@@ -4,21 +4,30 @@ bin/test has it look at those that are files as they are.
 """
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 
+from fabfile import pipeline
 from fabfile.engine.resources import File
-from fabfile.pipeline import PIPELINE
 
 
 @pytest.fixture
 def scripts(scenario) -> dict[str, str]:
-    """Return path -> text of every file with a #! line that a machine of config.py gets."""
-    steps = [step for step in PIPELINE if not step.needs_source and step.name != "ship"]
+    """Return path -> text of every file with a #! line that a machine gets.
+
+    With the firewall of config.py, and with rules of each machine's own in its place.
+    """
+    without = tuple(each for each in scenario.machines if "firewall" not in each.tiers)
+    return {**_scripts(scenario), **_scripts(replace(scenario, machines=without))}
+
+
+def _scripts(scenario) -> dict[str, str]:
+    steps = [step for step in pipeline.PIPELINE if not step.needs_source and step.name != "ship"]
     found = [
         resource
         for step in steps
-        for machine in scenario.tier(step.tier)
+        for machine in pipeline.machines(scenario, step)
         for resource in step.desired(scenario, machine)
     ]
     files = [each for each in found if isinstance(each, File)]
@@ -27,7 +36,7 @@ def scripts(scenario) -> dict[str, str]:
 
 def test_no_script_for_a_machine_has_a_fault(scripts):
     names = {path.rpartition("/")[2] for path in scripts}
-    assert names == {"fw.fw", "watch-brick", "watch-mount"}
+    assert names == {"fw.fw", "host-rules", "watch-brick", "watch-mount"}
     for path, text in scripts.items():
         # Of severity "style" and above: all that it knows.
         command = ["shellcheck", "--color=never", "-"]

@@ -16,7 +16,7 @@ status = sys.modules["fabfile.operations.status"]
 
 
 def test_every_tier_that_is_deployed_has_a_view():
-    for tier in {step.tier for step in PIPELINE}:
+    for tier in {step.tier for step in PIPELINE if step.tier}:
         assert TIERS[tier].room("state").view
 
 

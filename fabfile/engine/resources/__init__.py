@@ -1,6 +1,6 @@
 """What a machine can be asked to have. Each resource compares facts with what is desired."""
 
-from fabfile.engine.resources.commands import Run
+from fabfile.engine.resources.commands import Never, Run
 from fabfile.engine.resources.files import Directory, File, Link, Unpacked
 from fabfile.engine.resources.memory import Memory
 from fabfile.engine.resources.packages import Packages
@@ -13,6 +13,7 @@ __all__ = [
     "File",
     "Link",
     "Memory",
+    "Never",
     "Packages",
     "Port",
     "Run",

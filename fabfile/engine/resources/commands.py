@@ -6,9 +6,32 @@ import shlex
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from fabfile.engine.change import Change, Payload
+from fabfile.engine.change import Change, Payload, Refused
 from fabfile.engine.resources.pending import is_pending, print_pending
 from fabfile.engine.survey import Survey
+
+
+@dataclass(frozen=True)
+class Never:
+    """A shell condition that must not hold before anything is changed; it changes nothing."""
+
+    condition: str
+    sentence: str
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+        return self.sentence
+
+    def probe(self) -> str:
+        """Print `holds` when it does."""
+        return f"if {{ {self.condition}\n}} >&2; then echo holds; fi"
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Change nothing; raises Refused when the condition holds."""
+        if "holds" in facts.splitlines():
+            raise Refused(self.sentence)
+        return None
 
 
 @dataclass(frozen=True)

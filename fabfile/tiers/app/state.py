@@ -8,6 +8,7 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import (
     Directory,
     Link,
+    Never,
     Packages,
     Port,
     Run,
@@ -46,16 +47,20 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what an app server needs before it has anything to do with the other tiers."""
     name = scenario.application.name
     journal = template("/etc/systemd/journald.conf.d/crm.conf")
+    shared = bool(scenario.tier("storage"))
+    client = ("glusterfs-client",) if shared else ()
     return [
         _port(scenario),
-        Packages("glusterfs-client", "postgresql-client", *scenario.application.packages),
+        Packages(*client, "postgresql-client", *scenario.application.packages),
         journal,
         Service("systemd-journald.service", restart=(journal.key,)),
         User(name, scenario.application.uid, home(scenario)),
         Directory(home(scenario)),
         Directory(f"{home(scenario)}/releases"),
-        # The mount point of the uploads: root's, so that nothing lands on the local disk.
-        Directory(f"{home(scenario)}/uploads", mode=0o555),
+        # As the mount point of the uploads it is root's: nothing lands on the local disk.
+        Directory(f"{home(scenario)}/uploads", mode=0o555)
+        if shared
+        else Directory(f"{home(scenario)}/uploads", mode=0o750, owner=name, group=name),
     ]
 
 
@@ -107,6 +112,8 @@ def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say how an app server mounts the volume: from the first storage server that answers."""
+    if not scenario.tier("storage"):
+        return [_never_shared()]
     servers = [scenario.address(each, seen_by=machine) for each in scenario.tier("storage")]
     unit = template(
         f"/etc/systemd/system/{MOUNT_UNIT}", servers=servers, volume=VOLUME, where=MOUNT
@@ -127,7 +134,33 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
         _mounted(unit.key),
         Service(WATCH_UNIT, restart=(program.key, watch.key)),
         Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
+        _brought(scenario),
     ]
+
+
+def _never_shared() -> Never:
+    return Never(
+        f"[ -e {UNITS}/{MOUNT_UNIT} ]",
+        f"its uploads are on the volume at {MOUNT}, and MACHINES has no storage server any more: "
+        "name those again, or, once you have copied the uploads, 'systemctl disable --now "
+        f"{WATCH_UNIT} {MOUNT_UNIT}' and remove {UNITS}/{MOUNT_UNIT} there",
+    )
+
+
+def _brought(scenario: Scenario) -> Run:
+    """Return what brings the uploads from before there was a volume onto it.
+
+    They lie below the mount point of the service; nobody sees them once it has the volume.
+    """
+    local, shared = f"{home(scenario)}/uploads", f"{MOUNT}/{scenario.application.name}"
+    return Run(
+        "bring the uploads of before onto the volume",
+        # Not the directory itself, whose rights are the volume's own.
+        f"find {local} -mindepth 1 -maxdepth 1 -exec cp -an -t {shared} {{}} +\n"
+        f"find {local} -mindepth 1 -delete",
+        unless=f'[ -z "$(find {local} -mindepth 1 -print -quit)" ]',
+        seconds=3600,
+    )
 
 
 def _mounted(*restart: str) -> Service:
@@ -153,8 +186,8 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         source="/etc/systemd/system/application.service",
         application=scenario.application,
         home=home(scenario),
-        mount=MOUNT,
-        mount_unit=MOUNT_UNIT,
+        mount=MOUNT if scenario.tier("storage") else "",
+        mount_unit=MOUNT_UNIT if scenario.tier("storage") else "",
         port=scenario.ports["app"],
         allowed=_peers(scenario, machine),
     )
@@ -196,13 +229,14 @@ def service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
     """Return the service of the application, which is ready when it is healthy."""
     unit, application = f"{scenario.application.name}.service", scenario.application
     port = scenario.ports["app"]
-    same = health.same_files(MOUNT, f"{home(scenario)}/uploads")
-    answers = health.responsive(port, application.health, HEALTHY_SECONDS)
+    alive = health.responsive(port, application.health, HEALTHY_SECONDS)
+    if scenario.tier("storage"):
+        alive = f"{health.same_files(MOUNT, f'{home(scenario)}/uploads')} && {alive}"
     return Service(
         unit,
         restart=restart,
         ready=health.healthy(unit, port, application.health),
-        alive=f"{same} && {answers}",
+        alive=alive,
         limit=HEALTHY_SECONDS,
     )
 
@@ -237,8 +271,9 @@ def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of an app server: the release that it serves."""
-    units = (f"{scenario.application.name}.service", MOUNT_UNIT, WATCH_UNIT)
-    return View(units, f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"')
+    units = [f"{scenario.application.name}.service"]
+    units += [MOUNT_UNIT, WATCH_UNIT] if scenario.tier("storage") else []
+    return View(tuple(units), f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"')
 
 
 def directory(scenario: Scenario) -> str:

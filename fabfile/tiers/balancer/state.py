@@ -54,6 +54,8 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         machine=machine,
         servers=servers,
         server_check=CHECK,
+        # A public address may be one that a cloud translates, and no machine has.
+        bound=scenario.entry if scenario.tier("firewall") else "*",
         statistics_address=str(machine.addresses.get(MANAGEMENT, "127.0.0.1")),
         statistics_user=STATISTICS_USER,
         # Between single quotes HAProxy, like a shell, takes all but the quote itself.

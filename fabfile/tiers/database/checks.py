@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fabfile.engine.remote import Remote
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
 from fabfile.tiers.database import sqlite
@@ -30,14 +31,27 @@ def checks(site: Site) -> list[Check]:
         )
         for app in site.scenario.present("app")
     ]
-    stranger, app = site.first("storage"), site.first("app")
+    app = site.first("app")
+    strangers = [
+        judged(f"database: refused from {stranger.name}", partial(_refused, site, stranger))
+        for stranger in _strangers(site)
+    ]
     return [
         *connected,
-        judged(f"database: refused from {stranger.name}", lambda: _refused(site, stranger)),
+        *strangers,
         judged("database: refused with a wrong password", lambda: _wrong_password(site, app)),
         judged("database: the password is stored as SCRAM-SHA-256", lambda: _scram(site)),
         judged("database: no SQLite file in the application", lambda: sqlite.none(site)),
     ]
+
+
+def _strangers(site: Site) -> list[Machine]:
+    """Return a machine that has no business with the database, storage first; none has to be."""
+    storage = site.scenario.tier("storage")
+    known = {"app", "database"}
+    others = [each for each in (*storage, *site.scenario.inside) if not known & {*each.tiers}]
+    there = [each for each in others if isinstance(site.remotes.get(each.name), Remote)]
+    return (there or others)[:1]
 
 
 def _query(site: Site, sql: str) -> str:
@@ -88,6 +102,8 @@ def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
         "database": site.scenario.application.database,
     }
     kind, said = site.program(stranger.name, PROGRAMS / "startup.py", given)
+    if not kind and site.scenario.guarded:
+        return True, f"{said}: its own rules let in the app servers only"
     if "no pg_hba.conf entry" in said:
         return True, "no pg_hba.conf entry for it"
     return False, "it was asked to log in" if kind == "R" else said

@@ -40,5 +40,6 @@ def none(site: Site) -> tuple[bool, str]:
     answers = together(machines, looked)
     paths = [f"{name}:{path}" for name, answer in answers.items() for path in answer["found"]]
     names = max(answer["names"] for answer in answers.values())
-    seen = ", ".join(paths[:5]) or f"none in {home}, none among {names} names in {brick}"
+    elsewhere = f", none among {names} names in {brick}" if site.scenario.tier("storage") else ""
+    seen = ", ".join(paths[:5]) or f"none in {home}{elsewhere}"
     return not paths, seen

@@ -1,4 +1,7 @@
-"""The firewall tier: the only way from the users to the balancer, and from there back."""
+"""The firewall tier: the only way from the users to the balancer, and from there back.
+
+Without a machine of it, each machine lets in only what the table of flows says of it.
+"""
 
 from fabfile.tiers.tier import Tier
 
@@ -11,4 +14,5 @@ TIER = Tier(
     row=1,
     least=1,
     most=1,
+    optional=True,
 )

@@ -11,6 +11,7 @@ TIER = Tier(
     row=4,
     least=3,
     why_least="to keep a quorum when one is lost",
+    optional=True,
     # GlusterFS, administration guide, "Setting up storage": glusterd, and a port a brick upwards.
     listens=(
         Listener("management", "files", numbers=(24007, 24007)),

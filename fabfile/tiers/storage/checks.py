@@ -19,13 +19,18 @@ HANDSHAKE = Path(__file__).parent / "programs/handshake.py"
 HEAL_SECONDS, STATUS_SECONDS = 15, 15
 # Of the files that are written for the checks, in the root of the volume.
 PREFIX = ".verify-"
+# Who may mount the volume, and who has a brick of it.
+INSIDERS = {"app", "storage"}
 
 
 def checks(site: Site) -> list[Check]:
     """Check the shared volume; the files written for it are removed."""
+    if not site.scenario.tier("storage"):
+        return [_alone(site)]
     apps = ", ".join(machine.name for machine in site.scenario.present("app"))
     # It stands on the storage network and has no business there.
-    outsider = site.first("database")
+    strangers = [each for each in site.scenario.tier("database") if not INSIDERS & {*each.tiers}]
+    refused = f", {strangers[0].name} may not" if strangers else ""
     return [
         judged(
             f"storage: a file written on each of {apps} is the same on all and on the bricks",
@@ -34,10 +39,16 @@ def checks(site: Site) -> list[Check]:
         judged("storage: nothing to heal, no split-brain", lambda: _healed(site)),
         judged("storage: all copies are the same", lambda: copies.same(site)),
         judged(
-            f"storage: {apps} may mount the volume, {outsider.name} may not",
-            lambda: _mountable(site, outsider),
+            f"storage: {apps} may mount the volume{refused}", lambda: _mountable(site, strangers)
         ),
     ]
+
+
+def _alone(site: Site) -> Check:
+    """Return the warning of a scenario that keeps each file once."""
+    app = site.first("app")
+    seen = f"no: they are on {app.name} alone; three machines of the tier 'storage' would keep them"
+    return Check("storage: uploads survive the loss of a machine", True, seen, warning=True)
 
 
 def _same(site: Site) -> tuple[bool, str]:
@@ -134,7 +145,7 @@ def _healed(site: Site) -> tuple[bool, str]:
     return wait_until(healed, HEAL_SECONDS, 0.5), seen
 
 
-def _mountable(site: Site, outsider: Machine) -> tuple[bool, str]:
+def _mountable(site: Site, strangers: list[Machine]) -> tuple[bool, str]:
     bricks = _bricks(site)
     apps = site.scenario.present("app")
 
@@ -142,11 +153,11 @@ def _mountable(site: Site, outsider: Machine) -> tuple[bool, str]:
         said: list[str] = site.program(machine.name, HANDSHAKE, bricks, 30)
         return said
 
-    answers = together([*apps, outsider], asked)
-    refused = answers.pop(outsider.name)
-    seen = [f"{outsider.name}: {', '.join(sorted(set(refused)))}"]
-    seen += [f"{name}: {', '.join(sorted(set(said)))}" for name, said in answers.items()]
-    ok = len(refused) == len(site.scenario.tier("storage")) and set(refused) == {"EACCES"}
+    answers = together([*strangers, *apps], asked)
+    seen = [f"{name}: {', '.join(sorted(set(said)))}" for name, said in answers.items()]
+    refused = [answers.pop(each.name) for each in strangers]
+    servers = len(site.scenario.tier("storage"))
+    ok = all(len(said) == servers and set(said) == {"EACCES"} for said in refused)
     return ok and all(set(said) == {"accepted"} for said in answers.values()), "; ".join(seen)
 
 
