@@ -21,7 +21,7 @@ NETWORKS = {
 
 # A machine has a tier and one address on each network it is attached to. Also possible:
 #   "tiers": ["storage", "database"]   several, in place of "tier"
-#   "release": "trixie"   of Debian, that the lab starts it with; default: bookworm
+#   "release": "bookworm"   of Debian, that the lab starts it with; default: trixie
 #   "ssh": "user@host:port"   where Fabric logs in; default: LOGIN at the management address
 #   "key": "~/.ssh/id_ed25519"
 #   "interfaces": {"lan1": "eth0"}   names of network interfaces; default: the network's name

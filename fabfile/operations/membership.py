@@ -13,7 +13,7 @@ from fabfile.lab import machines as containers
 from fabfile.operations.session import refuse, scenario
 from fabfile.scenario import Machine, Scenario, ScenarioError, load
 from fabfile.scenario.addresses import AddressError, allocate
-from fabfile.scenario.debian import RELEASES
+from fabfile.scenario.debian import DEFAULT
 from fabfile.scenario.inventory import Inventory
 from fabfile.scenario.machines import HOST_NAME
 from fabfile.scenario.model import MANAGEMENT
@@ -87,7 +87,7 @@ def _entry(
     release = grown.builder.release
     if host:
         entry["ssh"] = host
-    elif release != RELEASES[0].codename:
+    elif release != DEFAULT.codename:
         entry["release"] = release
     return entry
 

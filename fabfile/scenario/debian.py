@@ -23,6 +23,8 @@ RELEASES = (
     Debian("bookworm", "12", postgresql="15"),
     Debian("trixie", "13", postgresql="17"),
 )
+# What the lab starts a machine with that says nothing else.
+DEFAULT = RELEASES[-1]
 BY_CODENAME = {release.codename: release for release in RELEASES}
 
 

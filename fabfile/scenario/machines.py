@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from fabfile.scenario.debian import BY_CODENAME, RELEASES
+from fabfile.scenario.debian import BY_CODENAME, DEFAULT
 from fabfile.scenario.model import MANAGEMENT, PUBLIC, ROOT, Login, Machine
 from fabfile.tiers import TIERS
 
@@ -96,7 +96,7 @@ def _machine(
         else _login(where, entry, addresses, networks, login, mistakes),
         interfaces=_interfaces(where, entry.get("interfaces", {}), networks, mistakes),
         routes=_routes(where, entry.get("routes", {}), mistakes),
-        release=_release(where, entry.get("release", RELEASES[0].codename), mistakes),
+        release=_release(where, entry.get("release", DEFAULT.codename), mistakes),
         open=_open(where, entry.get("open", []), mistakes),
     )
 
@@ -135,7 +135,7 @@ def _tiers(where: str, entry: Table, mistakes: list[str]) -> tuple[str, ...]:
 def _release(where: str, given: Any, mistakes: list[str]) -> str:
     if given not in BY_CODENAME:
         mistakes.append(f"{where}['release'] is {given!r}, it must be {' or '.join(BY_CODENAME)}")
-        return RELEASES[0].codename
+        return DEFAULT.codename
     return str(given)
 
 

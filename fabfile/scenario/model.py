@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from fabfile.scenario.credentials import digest, secret
-from fabfile.scenario.debian import BY_CODENAME, RELEASES, Debian, debian
+from fabfile.scenario.debian import BY_CODENAME, DEFAULT, Debian, debian
 from fabfile.scenario.inventory import Inventory
 from fabfile.tiers import TIERS
 
@@ -56,7 +56,7 @@ class Machine:
     login: Login | None  # None for the person's own computer
     interfaces: Mapping[str, str]
     routes: Mapping[IPv4Network, IPv4Address]
-    release: str = RELEASES[0].codename  # of Debian, that the lab starts it with
+    release: str = DEFAULT.codename  # of Debian, that the lab starts it with
     open: tuple[tuple[str, int], ...] = ()  # protocol and port of what is not of the scenario
 
     @property

@@ -37,7 +37,7 @@ STATE = """
 for file in /etc/fw/fw.fw /etc/haproxy/haproxy.cfg /etc/haproxy/errors/crm-503.http \
     /etc/crm-deployer/* /etc/systemd/system/*.service /etc/systemd/system/*.mount \
     /etc/systemd/system/*.timer /etc/systemd/system/*.d/crm.conf /usr/local/lib/crm-deployer/* \
-    /etc/sysctl.d/60-* /etc/postgresql/15/main/pg_hba.conf /etc/postgresql/15/main/conf.d/*; do
+    /etc/sysctl.d/60-* /etc/postgresql/*/main/pg_hba.conf /etc/postgresql/*/main/conf.d/*; do
     [ ! -f "$file" ] || echo "$file $(stat -c '%a %U %G' "$file") $(sha256sum < "$file")"
 done
 readlink /srv/crm/current || :
@@ -126,7 +126,7 @@ class Lab:
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Ask the scenario's PostgreSQL as its administrator; answer what it prints."""
-        psql = f"psql --cluster 15/main -qAtX -v ON_ERROR_STOP=1 -d {database}"
+        psql = f"psql --cluster {places.VERSION}/main -qAtX -v ON_ERROR_STOP=1 -d {database}"
         script = f"cd / && runuser -u postgres -- {psql} <<'SQL'\n{statement}\nSQL"
         return self.do("bbdd", script).strip()
 

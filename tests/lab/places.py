@@ -8,9 +8,14 @@ import importlib.util
 import os
 import pprint
 import shutil
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from fabfile.scenario.debian import DEFAULT
+
+# The release of Debian that the machines run.
+VERSION = DEFAULT.postgresql
 ROOT = Path(__file__).resolve().parents[2]
 # With another number, a second clone tests beside the first on one computer. Of workers that share
 # the tests (pytest-xdist), each has a lab of its own.
@@ -32,7 +37,6 @@ CONFIG = STATE / "config.py"
 APPLICATION = STATE / "application"
 PREFIX = f"t{NUMBER}-"
 LANS = f"10.{NUMBER}."
-WHOLE = f"{LANS}0.0/16"
 MANAGEMENT = f"10.251.{NUMBER}."
 
 
@@ -72,11 +76,43 @@ def write(entries: dict, path: Path) -> Path:
     return path
 
 
-def relocated(entries: dict) -> dict:
+@dataclass(frozen=True)
+class Place:
+    """Where a lab of the tests is: what its ranges begin with, its directory and bridges."""
+
+    name: str
+    lans: str
+    management: str
+    directory: str
+    prefix: str
+
+    @property
+    def state(self) -> Path:
+        """Where its keys and passwords are."""
+        return ROOT / ".state" / self.name
+
+
+OWN = Place(NAME, LANS, MANAGEMENT, directory(NUMBER), PREFIX)
+
+
+def apart(name: str) -> Place:
+    """Return a place beside it, for a lab of other machines."""
+    return Place(
+        f"{NAME}-{name}",
+        f"10.{NUMBER + 100}.",
+        f"10.251.{NUMBER + 100}.",
+        f"{directory(NUMBER)}-{name}",
+        f"u{NUMBER}-",
+    )
+
+
+def relocated(entries: dict, place: Place = OWN) -> dict:
     """Return the entries with each network in the ranges of the tests, and all machines there."""
     old = {name: IPv4Network(text) for name, text in entries["NETWORKS"].items()}
     new = {
-        name: IPv4Network(f"{MANAGEMENT if name == 'management' else f'{LANS}{number}.'}0/24")
+        name: IPv4Network(
+            f"{place.management if name == 'management' else f'{place.lans}{number}.'}0/24"
+        )
         for number, name in enumerate(old, 1)
     }
 
@@ -91,22 +127,24 @@ def relocated(entries: dict) -> dict:
         answer = {key: moved(entry[key]) for key in old if key in entry}
         if routes := entry.get("routes"):
             ranges = {str(network): str(new[name]) for name, network in old.items()}
-            answer["routes"] = {ranges.get(to, WHOLE): moved(via) for to, via in routes.items()}
+            answer["routes"] = {
+                ranges.get(to, f"{place.lans}0.0/16"): moved(via) for to, via in routes.items()
+            }
         return {"tier": entry["tier"], **answer}
 
     return {
         **entries,
-        "NAME": NAME,
+        "NAME": place.name,
         "NETWORKS": {name: str(network) for name, network in new.items()},
         "MACHINES": {name: machine(entry) for name, entry in entries["MACHINES"].items()},
         "LOGIN": {
             "user": "deploy",
-            "key": f".state/{NAME}/id_ed25519",
-            "known_hosts": f".state/{NAME}/known_hosts",
+            "key": f".state/{place.name}/id_ed25519",
+            "known_hosts": f".state/{place.name}/known_hosts",
         },
         "LAB": {
             **entries["LAB"],
-            "directory": directory(NUMBER),
-            "bridge_prefix": PREFIX,
+            "directory": place.directory,
+            "bridge_prefix": place.prefix,
         },
     }

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from fabfile.scenario.credentials import scram_verifier
-from tests.lab.places import STATE
+from tests.lab.places import STATE, VERSION
 
 pytestmark = pytest.mark.only_looks
 
-CLUSTER = "/etc/postgresql/15/main"
+CLUSTER = f"/etc/postgresql/{VERSION}/main"
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def ask(lab):
 
 def test_postgresql_is_debians_and_starts_at_boot(bbdd):
     assert bbdd.package("postgresql").is_installed
-    cluster = bbdd.service("postgresql@15-main")
+    cluster = bbdd.service(f"postgresql@{VERSION}-main")
     assert cluster.is_running
     # At each boot Debian's generator enables the clusters, for as long as it lasts.
-    enabled = bbdd.check_output("systemctl is-enabled postgresql@15-main")
+    enabled = bbdd.check_output(f"systemctl is-enabled postgresql@{VERSION}-main")
     assert enabled in ("enabled", "enabled-runtime")
     assert bbdd.service("postgresql").is_enabled
 

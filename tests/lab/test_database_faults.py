@@ -11,11 +11,12 @@ from fabfile.tiers.database import checks as checks_of_the_database
 from fabfile.verify import _site
 from tests.lab import places
 from tests.lab.commands import as_root, wait_for
+from tests.lab.places import VERSION
 from tests.lab.scaled import machines
 
-UNIT = "postgresql@15-main"
-DATA = "/var/lib/postgresql/15/main"
-OTHER = "postgresql@15-other"
+UNIT = f"postgresql@{VERSION}-main"
+DATA = f"/var/lib/postgresql/{VERSION}/main"
+OTHER = f"postgresql@{VERSION}-other"
 
 
 @pytest.fixture
@@ -23,11 +24,10 @@ def stranger(repaired):
     """Give a cluster of somebody else's that has taken our port while ours was stopped."""
     repaired.do(
         "bbdd",
-        f"systemctl stop postgresql@15-main; pg_createcluster 15 other -p 5432\n"
-        f"systemctl start {OTHER}",
+        f"systemctl stop {UNIT}; pg_createcluster {VERSION} other -p 5432\nsystemctl start {OTHER}",
     )
     yield repaired
-    repaired.do("bbdd", "pg_dropcluster --stop 15 other")
+    repaired.do("bbdd", f"pg_dropcluster --stop {VERSION} other")
     repaired.fab("deploy", limit=240)
 
 
@@ -37,14 +37,14 @@ def test_a_strangers_cluster_on_our_port_is_named_and_left_alone(stranger, tmp_p
         assert f"bbdd: port 5432 is taken by postgres (process {pid()}" in done.text, done.text
         assert f"of {OTHER}.service)" in done.text and "choose another port: PORTS in" in done.text
         assert "Nothing was changed." in done.text
-        assert stranger.do("bbdd", "systemctl is-active postgresql@15-main", code=None) != "active"
+        assert stranger.do("bbdd", f"systemctl is-active {UNIT}", code=None) != "active"
 
     def pid():
         return stranger.do("bbdd", f"systemctl show -P MainPID {OTHER}").strip()
 
     refused()
     # One that listens on no address has the socket that goes with the port.
-    settings = "/etc/postgresql/15/other/postgresql.conf"
+    settings = f"/etc/postgresql/{VERSION}/other/postgresql.conf"
     local = f"echo \"listen_addresses = ''\" >>{settings}; systemctl restart {OTHER}"
     assert stranger.do("bbdd", f"{local}; ss -Hltn 'sport = :5432'") == ""
     refused()
@@ -58,7 +58,7 @@ def test_a_strangers_cluster_on_our_port_is_named_and_left_alone(stranger, tmp_p
     with _site(load(config)) as site:
         wrong = [check for check in checks_of_the_database.checks(site) if not check.ok]
     assert wrong == []
-    ask = "cd / && runuser -u postgres -- psql --cluster 15/other -XAtc"
+    ask = f"cd / && runuser -u postgres -- psql --cluster {VERSION}/other -XAtc"
     assert stranger.do("bbdd", f"{ask} 'SELECT rolname FROM pg_roles WHERE rolcanlogin'") == (
         "postgres\n"
     )
@@ -96,7 +96,10 @@ def test_a_postgresql_that_hangs_is_restarted_by_deploy(repaired):
 
 
 def test_who_stops_postgresql_finds_it_stopped(repaired):
-    for stop in (f"systemctl stop {UNIT}", "runuser -u postgres -- pg_ctlcluster 15 main stop"):
+    for stop in (
+        f"systemctl stop {UNIT}",
+        f"runuser -u postgres -- pg_ctlcluster {VERSION} main stop",
+    ):
         repaired.do("bbdd", f"cd / && {stop} 2>&1")
         # One that is to be started again is "activating" until then.
         state = f"systemctl is-active {UNIT}"
@@ -173,7 +176,8 @@ def replaced_data(repaired):
     repaired.do(
         "bbdd",
         f"systemctl stop {UNIT}; mv {DATA} {DATA}.away\n"
-        f"cd / && runuser -u postgres -- /usr/lib/postgresql/15/bin/initdb -D {DATA} >/dev/null",
+        f"initdb=/usr/lib/postgresql/{VERSION}/bin/initdb\n"
+        f"cd / && runuser -u postgres -- $initdb -D {DATA} >/dev/null",
     )
     yield repaired
     repaired.do(

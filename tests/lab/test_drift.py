@@ -16,7 +16,7 @@ EDITS = {
     "a rule of the firewall": ("fw", "iptables -I FORWARD -j ACCEPT", ["firewall rules"]),
     "a role's rights": (
         "bbdd",
-        "cd / && runuser -u postgres -- psql --cluster 15/main -qc 'ALTER ROLE crm SUPERUSER'",
+        "cd / && runuser -u postgres -- psql -qc 'ALTER ROLE crm SUPERUSER'",
         ["role crm"],
     ),
     "a file's rights": (

@@ -90,7 +90,7 @@ def test_plan_shows_what_is_different_there(repaired, person):
 def test_deploy_brings_the_machines_to_that_state(repaired, person, place):
     repaired.do("s2", "systemctl stop crm; rm -r /srv/crm/releases")
     repaired.do("s1", "rm /etc/crm-deployer/crm.env")
-    repaired.do("bbdd", "sed -i '/scram/d' /etc/postgresql/15/main/pg_hba.conf")
+    repaired.do("bbdd", "sed -i '/scram/d' /etc/postgresql/*/main/pg_hba.conf")
     done = person("deploy")
     for name in ("s1", "s2", "bbdd", "lb"):
         assert f"\n{name} " in f"\n{done.out}", done.text

@@ -8,6 +8,7 @@ import requests
 
 from fabfile.tiers.app import health
 from tests.lab.commands import wait_for
+from tests.lab.places import VERSION
 
 MAIN_PID = "systemctl show -P MainPID crm.service"
 
@@ -170,7 +171,7 @@ def test_the_volume_is_there_without_the_server_it_is_mounted_from(repaired):
 
 
 def test_a_database_that_was_away_is_used_again(repaired):
-    repaired.do("bbdd", "systemctl restart postgresql@15-main")
+    repaired.do("bbdd", f"systemctl restart postgresql@{VERSION}-main")
     repaired.await_answer()
     assert {repaired.get("health").status_code for _ in range(9)} == {200}
 

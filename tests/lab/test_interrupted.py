@@ -36,7 +36,7 @@ def change(lab):
     change_application()
     lab.do("lb", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
     lab.do("fw", "iptables -I FORWARD -j DROP")
-    lab.do("bbdd", "echo '# by hand' >> /etc/postgresql/15/main/conf.d/crm.conf")
+    lab.do("bbdd", "echo '# by hand' | tee -a /etc/postgresql/*/main/conf.d/crm.conf")
     lab.do("s2", "rm /etc/crm-deployer/crm.env")
 
 
@@ -50,7 +50,7 @@ def finish(lab):
         assert running == f"/srv/crm/releases/{identifier}\n", f"{name} runs the old release"
     for name in ("fw", "lb", "bbdd", "nas1", *lab.apps):
         assert lab.do(name, RESTS) == "", f"rests on {name}"
-    assert "by hand" not in lab.do("bbdd", "cat /etc/postgresql/15/main/conf.d/crm.conf")
+    assert "by hand" not in lab.do("bbdd", "cat /etc/postgresql/*/main/conf.d/crm.conf")
     lab.await_answer()
 
 

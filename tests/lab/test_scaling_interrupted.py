@@ -54,7 +54,7 @@ def seen(lab) -> str:
     inventory = inventory_file(places.STATE)
     return (
         lab.do("lb", "sha256sum /etc/haproxy/haproxy.cfg; systemctl show -P MainPID haproxy")
-        + lab.do("bbdd", "sha256sum /etc/postgresql/15/main/pg_hba.conf")
+        + lab.do("bbdd", "sha256sum /etc/postgresql/*/main/pg_hba.conf")
         + (inventory.read_text() if inventory.exists() else "")
         + str(statuses(lab))
     )

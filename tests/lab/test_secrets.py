@@ -13,7 +13,7 @@ from tests.lab.commands import SUDO, run
 
 # Every step of a deployment that handles a secret has something to do after this.
 CHANGES = {
-    "bbdd": """cd / && runuser -u postgres -- psql --cluster 15/main -qX crm <<'SQL'
+    "bbdd": """cd / && runuser -u postgres -- psql -qX crm <<'SQL'
 ALTER ROLE crm PASSWORD 'another';
 DELETE FROM deployer.done;
 SQL

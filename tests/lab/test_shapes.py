@@ -3,108 +3,56 @@
 They are in a lab of their own, beside the one of the other tests.
 """
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.lab import places
-from tests.lab.commands import run, wait_for
-from tests.lab.lab import BIN
+from tests.lab.apart import Apart
+from tests.lab.commands import wait_for
 
-NAME = f"{places.NAME}-shapes"
-ADDRESSES = {"solo": 11, "nas1": 21, "nas2": 22, "nas3": 23}
-RANGE, MANAGEMENT = f"10.{places.NUMBER + 100}.4.", f"10.251.{places.NUMBER + 100}."
+NUMBERS = {"solo": 11, "nas1": 21, "nas2": 22, "nas3": 23}
 TABLE = "inet crm_host"
 # A table of somebody else's.
 FOREIGN = "nft add table inet other; nft add chain inet other mine"
 
 
-class Shapes:
-    """The machines of the lab, and scenarios that have them as rented ones: with one address."""
+def tiers(name):
+    """Return what a machine is there for."""
+    return ["balancer", "app", "database"] if name == "solo" else ["storage"]
 
-    def __init__(self, lab, directory):
-        """Write the scenario that starts the machines."""
-        self.lab, self.directory = lab, directory
-        self.state = places.ROOT / ".state" / NAME
-        self.entries = lab.entries
-        self.entries["NAME"] = NAME
-        self.entries["LOGIN"] = {
-            "user": "deploy",
-            "key": f".state/{NAME}/id_ed25519",
-            "known_hosts": f".state/{NAME}/known_hosts",
+
+def rented(shapes, network, names):
+    """Write the scenario of some of the machines, which have one address each, on that network."""
+    ranges = {"private": shapes.entries["NETWORKS"]["private"], "public": "0.0.0.0/0"}
+    given = {name: shapes.entries["MACHINES"][name] for name in names}
+    machines = {
+        name: {
+            "tiers": entry["tiers"],
+            network: entry["private"],
+            "ssh": f"deploy@{entry['management']}:22",
         }
-        place = f"{places.directory(places.NUMBER)}-shapes"
-        self.entries["LAB"] |= {"directory": place, "bridge_prefix": f"u{places.NUMBER}-"}
-        self.entries["NETWORKS"] = {"private": f"{RANGE}0/24", "management": f"{MANAGEMENT}0/24"}
-        self.entries["MACHINES"] = {
-            "control": {"tier": "control", "private": f"{RANGE}2", "management": f"{MANAGEMENT}1"},
-            **{
-                name: {
-                    "tiers": self.tiers(name),
-                    "private": f"{RANGE}{number}",
-                    "management": f"{MANAGEMENT}{number}",
-                }
-                for name, number in ADDRESSES.items()
-            },
-        }
-        self.config = places.write(self.entries, directory / "lab.py")
-
-    @staticmethod
-    def tiers(name):
-        """Return what a machine is there for."""
-        return ["balancer", "app", "database"] if name == "solo" else ["storage"]
-
-    def scenario(self, network, names):
-        """Write the scenario of some machines that have one address each, on that network."""
-        ranges = {"private": f"{RANGE}0/24", "public": "0.0.0.0/0"}
-        machines = {
-            name: {
-                "tiers": self.tiers(name),
-                network: f"{RANGE}{ADDRESSES[name]}",
-                "ssh": f"deploy@{MANAGEMENT}{ADDRESSES[name]}:22",
-            }
-            for name in names
-        }
-        entries = {**self.entries, "NETWORKS": {network: ranges[network]}, "MACHINES": machines}
-        return places.write(entries, self.directory / f"{network}-{len(names)}.py")
-
-    def do(self, name, script):
-        """Run a script on a machine as root; answer its output."""
-        known = ("-o", f"UserKnownHostsFile={self.state / 'known_hosts'}")
-        login = f"deploy@{MANAGEMENT}{ADDRESSES[name]}"
-        ssh = ("ssh", "-i", self.state / "id_ed25519", *known, login, "sudo -n sh -eu")
-        return run(*ssh, stdin=script).out
-
-    def task(self, program, *words, config, code=0):
-        """Run fab or invoke on a scenario; answer what it printed."""
-        environment = self.lab.environment(config)
-        return run(BIN / program, *words, environment=environment, code=code, limit=400).text
-
-    def up(self):
-        """Start the machines, of the images that the other tests have."""
-        images = Path(places.directory(places.NUMBER)) / "images"
-        program = (
-            "from pathlib import Path; from fabfile.lab import commands; "
-            "from fabfile.scenario import load; "
-            f"commands.up(load(), bare=True, images_from=Path({str(images)!r}))"
-        )
-        environment = self.lab.environment(self.config)
-        run(sys.executable, "-c", program, limit=400, environment=environment)
-
-    def down(self):
-        """Take the machines away, also those of a run that was killed."""
-        self.task("invoke", "lab.down", "--images", config=self.config)
-        for rest in self.state.glob("*.json"):
-            rest.unlink()
+        for name, entry in given.items()
+    }
+    entries = {**shapes.entries, "NETWORKS": {network: ranges[network]}, "MACHINES": machines}
+    return shapes.write(f"{network}-{len(names)}", entries)
 
 
 @pytest.fixture(scope="module")
 def shapes(lab, tmp_path_factory):
     """Give four machines of plain Debian."""
-    made = Shapes(lab, tmp_path_factory.mktemp("shapes"))
+    place = places.apart("shapes")
+    machines = {
+        name: {
+            "tiers": tiers(name),
+            "private": f"{place.lans}4.{number}",
+            "management": f"{place.management}{number}",
+        }
+        for name, number in NUMBERS.items()
+    }
+    control = {"private": f"{place.lans}4.2", "management": f"{place.management}1"}
+    machines["control"] = {"tier": "control", **control}
+    made = Apart(lab, tmp_path_factory.mktemp("shapes"), "shapes", machines)
     made.down()
-    made.up()
+    made.up(bare=True)
     yield made
     made.down()
 
@@ -112,7 +60,7 @@ def shapes(lab, tmp_path_factory):
 @pytest.fixture(scope="module")
 def alone(shapes):
     """Give the scenario of one machine that has all tiers, deployed."""
-    config = shapes.scenario("public", ["solo"])
+    config = rented(shapes, "public", ["solo"])
     shapes.do("solo", "apt-get -qq update && apt-get -qq install nftables >/dev/null")
     shapes.do("solo", FOREIGN)
     shapes.task("fab", "deploy", config=config)
@@ -123,7 +71,7 @@ def alone(shapes):
 def grown(shapes, alone):
     """Give the scenario of that machine and three storage servers, deployed."""
     shapes.do("solo", "runuser -u crm -- sh -c 'echo old >/srv/crm/uploads/old.txt'")
-    config = shapes.scenario("public", [*ADDRESSES])
+    config = rented(shapes, "public", [*NUMBERS])
     shapes.task("fab", "deploy", config=config)
     return config
 
@@ -159,7 +107,7 @@ def test_the_volume_is_not_given_up_by_forgetting_it(shapes, alone, grown):
 
 
 def test_a_private_network_is_true_without_a_warning(shapes, grown):
-    private = shapes.scenario("private", [*ADDRESSES])
+    private = rented(shapes, "private", [*NUMBERS])
     shapes.task("fab", "deploy", config=private)
     assert "0 changes: 4 machines" in shapes.task("fab", "deploy", config=private)
     said = shapes.task("invoke", "verify", config=private)
@@ -167,7 +115,7 @@ def test_a_private_network_is_true_without_a_warning(shapes, grown):
 
 
 def test_a_door_that_somebody_opens_is_false_and_closed_again(shapes, grown):
-    private = shapes.scenario("private", [*ADDRESSES])
+    private = rented(shapes, "private", [*NUMBERS])
     shapes.do("solo", f"nft insert rule {TABLE} input tcp dport 3000 accept")
     said = shapes.task("invoke", "verify", config=private, code=1)
     assert "FALSE  perimeter: between the machines nothing else is open" in said

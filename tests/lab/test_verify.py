@@ -11,6 +11,7 @@ import requests
 
 from tests.lab.commands import wait_for
 from tests.lab.lab import BIN
+from tests.lab.places import VERSION
 
 BRICKS = ("nas1", "nas2", "nas3")
 
@@ -53,11 +54,11 @@ FAULTS = {
     "a database open to a storage server": (
         ("database", "refused"),
         "bbdd",
-        "cd /etc/postgresql/15/main && cp -p pg_hba.conf /root/pg_hba.conf && "
+        "cd /etc/postgresql/*/main && cp -p pg_hba.conf /root/pg_hba.conf && "
         "echo 'host all all 0.0.0.0/0 scram-sha-256' >> pg_hba.conf && "
-        "systemctl reload postgresql@15-main",
-        "cp -p /root/pg_hba.conf /etc/postgresql/15/main/pg_hba.conf && rm /root/pg_hba.conf && "
-        "systemctl reload postgresql@15-main",
+        f"systemctl reload postgresql@{VERSION}-main",
+        "cp -p /root/pg_hba.conf /etc/postgresql/*/main/pg_hba.conf && rm /root/pg_hba.conf && "
+        f"systemctl reload postgresql@{VERSION}-main",
     ),
     "a brick that is gone": (
         ("storage", "heal"),

@@ -1,0 +1,61 @@
+"""A lab of its own beside the one of the other tests, for scenarios of other machines."""
+
+import sys
+from pathlib import Path
+
+from tests.lab import places
+from tests.lab.commands import run
+from tests.lab.lab import BIN, Lab
+
+
+class Apart:
+    """Machines of a scenario of its own, tasks on it and on others with the same machines."""
+
+    def __init__(self, lab: Lab, directory: Path, name: str, machines: dict | None = None) -> None:
+        """Write the scenario that starts the machines: those of the lab, or what is given.
+
+        `machines` has their entries, whose addresses are in the ranges of `place`.
+        """
+        self.lab, self.directory = lab, directory
+        self.place = places.apart(name)
+        self.entries = places.relocated(lab.entries, self.place)
+        if machines:
+            self.entries["NETWORKS"] = {
+                "private": f"{self.place.lans}4.0/24",
+                "management": self.entries["NETWORKS"]["management"],
+            }
+            self.entries["MACHINES"] = machines
+        self.config = self.write("lab", self.entries)
+
+    def write(self, name: str, entries: dict) -> Path:
+        """Write a scenario's file, and answer its path."""
+        return places.write(entries, self.directory / f"{name}.py")
+
+    def do(self, name: str, script: str) -> str:
+        """Run a script on a machine as root; answer its output."""
+        known = ("-o", f"UserKnownHostsFile={self.place.state / 'known_hosts'}")
+        login = f"deploy@{self.entries['MACHINES'][name]['management']}"
+        ssh = ("ssh", "-i", self.place.state / "id_ed25519", *known, login, "sudo -n sh -eu")
+        return run(*ssh, stdin=script, limit=120).out
+
+    def task(self, program: str, *words: str, config: Path | None = None, code: int = 0) -> str:
+        """Run fab or invoke on a scenario, its own by default; answer what it printed."""
+        environment = self.lab.environment(config or self.config)
+        return run(BIN / program, *words, environment=environment, code=code, limit=500).text
+
+    def up(self, bare: bool) -> None:
+        """Start the machines, with what the other tests have of their images."""
+        images = Path(places.directory(places.NUMBER)) / "images"
+        program = (
+            "from pathlib import Path; from fabfile.lab import commands; "
+            "from fabfile.scenario import load; "
+            f"commands.up(load(), bare={bare}, images_from=Path({str(images)!r}))"
+        )
+        environment = self.lab.environment(self.config)
+        run(sys.executable, "-c", program, limit=500, environment=environment)
+
+    def down(self) -> None:
+        """Take away the machines, also those of a run that was killed, and forget them."""
+        self.task("invoke", "lab.down", "--images")
+        for rest in self.place.state.glob("*.json"):
+            rest.unlink()
