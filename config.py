@@ -11,6 +11,7 @@ import os
 NAME = "pfinal"
 
 # Every network of the scenario. "management" is where Fabric logs in and packages come through.
+# One named "public", "0.0.0.0/0", would be the Internet, for machines that are reached there.
 NETWORKS = {
     "lan1": "10.1.1.0/24",  # the Internet side: the users, and this computer
     "lan2": "10.1.2.0/24",  # between the firewall and the load balancer
@@ -24,7 +25,8 @@ NETWORKS = {
 #   "release": "bookworm"   of Debian, that the lab starts it with; default: trixie
 #   "ssh": "user@host:port"   where Fabric logs in; default: LOGIN at the management address
 #   "key": "~/.ssh/id_ed25519"
-#   "interfaces": {"lan1": "eth0"}   names of network interfaces; default: the network's name
+#   "interfaces": {"lan1": "eth0"}   what the lab calls them; default: the network's name
+#   "open": [443, "51820/udp"]   ports of other things, where no machine is the firewall
 #   "routes": {"10.1.0.0/16": "10.1.1.1"}   network -> gateway; the lab sets them
 MACHINES = {
     "control": {

@@ -147,7 +147,7 @@ def _tcp(site: Site, client: Machine, found: dict[str, Any], only: str) -> tuple
     others = [address for address in _addresses(site) if address not in whole]
     given: Given = {
         "source": str(client.addresses[outer]),
-        "interface": client.interface(outer),
+        "interface": _interface(site, client, outer),
         "gateway": str(gate.addresses[outer]),
         "networks": [str(each) for name, each in scenario.networks.items() if name != outer],
         "open": (scenario.entry, scenario.ports["http"]),
@@ -165,7 +165,15 @@ def _tcp(site: Site, client: Machine, found: dict[str, Any], only: str) -> tuple
 
 def _ipv6(site: Site, gate: Machine) -> list[str]:
     """Return the IPv6 addresses that the client could reach the firewall at, itself included."""
-    shown = site.run(
-        gate.name, f"ip -6 -o addr show dev {gate.interface(site.scenario.outer(gate))}"
-    )
+    interface = _interface(site, gate, site.scenario.outer(gate))
+    shown = site.run(gate.name, f"ip -6 -o addr show dev {interface}")
     return re.findall(r"inet6 ([0-9a-f:]+)/", shown)
+
+
+def _interface(site: Site, machine: Machine, network: str) -> str:
+    """Return the name of a machine's interface on a network; raises RuntimeError without one."""
+    address = machine.addresses[network]
+    found = re.search(r": (\S+)", site.run(machine.name, f"ip -4 -o addr show to {address}/32"))
+    if not found:
+        raise RuntimeError(f"{machine.name}: no network interface has {address}")
+    return found[1]

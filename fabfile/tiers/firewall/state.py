@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fabfile.engine.change import Resource
-from fabfile.engine.resources import Directory, Packages, Run, Service
+from fabfile.engine.resources import Directory, Never, Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import FLOWS, USERS
 from fabfile.scenario.model import MANAGEMENT
@@ -12,6 +12,8 @@ from fabfile.tiers.tier import Listener, View
 
 SCRIPT = "/etc/fw/fw.fw"
 SYSCTL = "/etc/sysctl.d/60-crm-fw.conf"
+# Written on the machine, with the names of its interfaces.
+STRICT = "/etc/sysctl.d/61-crm-fw.conf"
 UNITS = "/etc/systemd/system"
 # What loads the rules again when somebody flushes them.
 RENEWAL = (
@@ -29,15 +31,12 @@ _LOCKED_OUT = (
 
 def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say which rules the firewall has. They stay only if they let a new connection in."""
-    outside = machine.interface(scenario.outer(machine))
-    # Sources that can't come from outside: every network that isn't behind the outer interface.
-    inside = [
-        str(network)
-        for name, network in scenario.networks.items()
-        if machine.interface(name) != outside
-    ]
+    outer = scenario.outer(machine)
+    # Sources that can't come from outside: every network but the users' one.
+    inside = [str(network) for name, network in scenario.networks.items() if name != outer]
     ssh_port = machine.login.port if machine.login and machine.login.port else 22
     return [
+        *_missing(scenario, machine),
         Packages("iptables"),
         Directory("/etc/fw", 0o755),
         template(
@@ -46,10 +45,9 @@ def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
             check="sh {} test",
             scenario=scenario,
             machine=machine,
-            outside=outside,
             inside=inside,
-            management=machine.interface(MANAGEMENT),
-            inner=machine.interface(scenario.inner),
+            interfaces=_interfaces(scenario, machine),
+            sysctl=STRICT,
             open=_open(scenario, machine),
             ssh_port=ssh_port,
             script=SCRIPT,
@@ -63,6 +61,31 @@ def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
             confirm=f"[ -x {SCRIPT} ] && {SCRIPT} keep || {{ echo {_LOCKED_OUT!r}; exit 1; }}",
         ),
     ]
+
+
+def _missing(scenario: Scenario, machine: Machine) -> list[Never]:
+    """Return what says so when the machine has not the addresses that the rules go by."""
+    return [
+        Never(
+            f"! ip -o -4 addr show | grep -qF ' {address}/'",
+            f"no network interface has {address}, which MACHINES[{machine.name!r}] says; "
+            "'ip address' there shows what it has",
+        )
+        for address in _interfaces(scenario, machine).values()
+        if address
+    ]
+
+
+def _interfaces(scenario: Scenario, machine: Machine) -> dict[str, str]:
+    """Return the address by which each interface is found; "": where somebody is logged in.
+
+    The name of an interface is the kernel's or a cloud's choice, its address is the scenario's.
+    """
+    return {
+        "lan_outside": str(machine.addresses[scenario.outer(machine)]),
+        "lan_inside": str(machine.addresses[scenario.inner]),
+        "management": str(machine.addresses.get(MANAGEMENT, "")),
+    }
 
 
 def _open(scenario: Scenario, machine: Machine) -> list[tuple[str, Listener, tuple[int, int]]]:
@@ -81,17 +104,15 @@ def _open(scenario: Scenario, machine: Machine) -> list[tuple[str, Listener, tup
 
 def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say how the firewall forwards, now and at boot: after the rules, never without them."""
-    lans = [machine.interface(name) for name in machine.addresses if name != MANAGEMENT]
-    live = ["net/ipv4/ip_forward", *(f"net/ipv4/conf/{lan}/rp_filter" for lan in lans)]
     return [
         template(f"{UNITS}/fw.service", scenario=scenario, machine=machine),
         *(template(path, scenario=scenario, machine=machine) for path in RENEWAL),
-        template(SYSCTL, scenario=scenario, machine=machine, lans=lans),
+        template(SYSCTL, machine=machine),
         # systemd's own tool: sysctl is in procps, which a small machine lacks.
         Run(
             "turn on forwarding",
             f"/lib/systemd/systemd-sysctl {SYSCTL}",
-            unless=" && ".join(f'[ "$(cat /proc/sys/{name})" = 1 ]' for name in live),
+            unless='[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 1 ]',
             after=(SYSCTL,),
         ),
         Service("fw.service"),
