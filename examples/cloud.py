@@ -2,7 +2,8 @@
 
     CRM_CONFIG=examples/cloud.py .venv/bin/fab deploy
 
-You reach the others through web, as `ProxyJump web.example.net` in ~/.ssh/config says for 10.20.0.*.
+You reach the others through web, as `ProxyJump web.example.net` in ~/.ssh/config says for
+10.20.0.*.
 A public address may be one that the cloud translates: no machine needs to have it.
 """
 

@@ -1,4 +1,4 @@
-"""Four rented machines on a private network: every upload on three, two app servers for each request.
+"""Four rented machines on a private network: each upload on three, two app servers.
 
     CRM_CONFIG=examples/four_machines.py .venv/bin/fab deploy
 

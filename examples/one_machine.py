@@ -2,8 +2,8 @@
 
     CRM_CONFIG=examples/one_machine.py .venv/bin/fab deploy
 
-Uploads are on that machine alone: `verify` warns of it. To grow, add machines of the tier "storage",
-then more of the tier "app"; the uploads are brought onto the volume.
+Uploads are on that machine alone: `verify` warns of it. To grow, add machines of the tier
+"storage", then more of the tier "app"; the uploads are brought onto the volume.
 """
 
 from config import APPLICATION, APPLICATIONS  # noqa: F401
