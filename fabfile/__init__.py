@@ -14,4 +14,5 @@ if find_spec("invoke"):
     for tier in TIERS.values():
         if tier.inside:
             namespace.add_collection(tasks.of_tier(tier))
+    namespace.add_collection(tasks.SCENARIO)
     namespace.add_collection(lab.namespace, "lab")

@@ -177,7 +177,7 @@ def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping[str, li
     bare = {name for name in todo.create if wants_bare(request, records.get(name))}
     stock = images.Stock(
         machines.images(scenario.lab),
-        {render.user(machine) for machine in everyone},
+        images.users(render.user(machine) for machine in everyone),
         Path(request.images_from) if request.images_from else None,
         say,
     )
@@ -213,11 +213,10 @@ def _soft(scenario: Scenario, machine: Machine, request: Request) -> dict[str, s
     resolv_conf = render.resolv_conf(
         text("/etc/resolv.conf"), text("/run/systemd/resolve/resolv.conf")
     )
-    home = f"/home/{render.user(machine)}"
     return {
         "/etc/hosts": render.hosts(scenario, machine),
         "/etc/resolv.conf": resolv_conf,
-        f"{home}/.ssh/authorized_keys": request.public_keys[machine.name],
+        f"{render.home(machine)}/.ssh/authorized_keys": request.public_keys[machine.name],
     }
 
 

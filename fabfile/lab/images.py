@@ -56,6 +56,14 @@ def base_name(suite: str, users: Iterable[str]) -> str:
     return f"base-{_hash(*recipe, *sorted(users))}"
 
 
+def users(wanted: Iterable[str]) -> set[str]:
+    """Return the users that a base image has beside root: those who log in, one at least.
+
+    Where only root does, nobody has the key of the other, and labs share their images.
+    """
+    return {*wanted} - {"root"} or {"deploy"}
+
+
 @dataclass(frozen=True)
 class Stock:
     """The images of a lab, in a directory, with these users of its machines.

@@ -91,7 +91,7 @@ def create(
         **render.networkd_files(scenario, machine),
         "/etc/hostname": f"{machine.name}\n",
         "/etc/machine-id": f"{secrets.token_hex(16)}\n",
-        "/etc/ssh/sshd_config.d/10-lab.conf": render.SSHD.format(port=render.port(machine)),
+        "/etc/ssh/sshd_config.d/10-lab.conf": render.sshd(machine),
         "/etc/ssh/ssh_host_ed25519_key.pub": key.with_suffix(".pub").read_text(),
     }
     for path, text in files.items():
@@ -236,7 +236,7 @@ def _put(
 
 
 def _put_soft(upper: Path, layers: list[Path], path: str, text: str, user: str) -> None:
-    if not path.startswith("/home/"):
+    if not path.startswith(("/home/", "/root/")):
         _put(upper, layers, path, text)
         return
     for line in (layers[-1] / "etc/passwd").read_text().splitlines():

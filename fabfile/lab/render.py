@@ -58,10 +58,10 @@ IPv6DuplicateAddressDetection=0
 """
 
 SSHD = """\
-# Written by the lab: only keys, only the unprivileged user, only this machine's own host key.
+# Written by the lab: only keys, only the user who logs in, only this machine's own host key.
 Port {port}
 HostKey /etc/ssh/ssh_host_ed25519_key
-PermitRootLogin no
+PermitRootLogin {root}
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 UseDNS no
@@ -83,6 +83,17 @@ def bridge(scenario: Scenario, network: str) -> str:
 def user(machine: Machine) -> str:
     """Return the user that Fabric logs in as on a machine of the lab."""
     return (machine.login and machine.login.user) or "deploy"
+
+
+def home(machine: Machine) -> str:
+    """Return the home directory of that user."""
+    return "/root" if user(machine) == "root" else f"/home/{user(machine)}"
+
+
+def sshd(machine: Machine) -> str:
+    """Return the settings of a machine's SSH server: root gets in only where it is the user."""
+    root = "prohibit-password" if user(machine) == "root" else "no"
+    return SSHD.format(port=port(machine), root=root)
 
 
 def port(machine: Machine) -> int:

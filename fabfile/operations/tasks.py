@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from invoke import Collection, Context, Task, task
+from invoke.exceptions import Exit
 
-from fabfile.operations import deployment, membership, reach, scaling
+from fabfile.operations import deployment, exchange, membership, reach, scaling
 from fabfile.operations import picture as scenario_picture
 from fabfile.operations import status as status_report
 from fabfile.tiers.tier import Tier
@@ -14,6 +15,7 @@ from fabfile.tiers.tier import Tier
 BATCH = "app servers that change at once: a number or a percentage of them"
 NEW_DATABASE = "make an empty database in place of one that is gone"
 REF = "a commit, tag or branch of the application, for this time"
+OVERWRITE = "replace the file if it is there and says something else"
 WAIT = "wait while another operation is in progress"
 
 
@@ -138,6 +140,38 @@ def benchmark(
     report(from_scratch, images, json)
 
 
+@task(
+    name="import",
+    positional=["files"],
+    help={
+        "files": "files of VNX, separated by commas; a later one adds machines or replaces them",
+        "to": "the file to write; default: beside the first one, with .py",
+        "overwrite": OVERWRITE,
+    },
+)
+def import_scenario(context: Context, files: str, to: str = "", overwrite: bool = False) -> None:
+    """Make a config file of a scenario of VNX: scenario.import pfinal.xml,s4.xml."""
+    exchange.import_vnx(files, to, overwrite)
+
+
+@task(
+    name="export",
+    help={
+        "vnx": "as a file of VNX, the only kind there is",
+        "to": "the file to write; default: NAME.xml in this directory",
+        "overwrite": OVERWRITE,
+    },
+)
+def export_scenario(
+    context: Context, vnx: bool = False, to: str = "", overwrite: bool = False
+) -> None:
+    """Write the scenario for another tool: scenario.export --vnx."""
+    if not vnx:
+        raise Exit("Say for which tool: scenario.export --vnx.", 1)
+    exchange.export_vnx(to, overwrite)
+
+
+SCENARIO = Collection("scenario", import_scenario, export_scenario)
 ALL: tuple[Task[Callable[..., None]], ...] = (
     *(deploy, plan, status, verify, show_address, picture, flows, benchmark),
     *(add_server, remove_server, scale, maintenance),
