@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The scenario: what there is, where it is, and what runs on it. The one file to edit.
 
-`python3 config.py` prepares this computer, starts the lab, deploys and verifies.
+`python3 config.py` prepares this computer, starts the lab, deploys and verifies; `python3 config.py
+pfinal.xml` does so for the scenario of a file of VNX.
 `fabfile/scenario/` checks every entry below and says what is wrong with each.
 """
 
@@ -167,4 +168,9 @@ if __name__ == "__main__":
     import sys
 
     command = pathlib.Path(__file__).resolve().parent / "bin" / "everything"
+    if not command.is_file():
+        sys.exit(
+            f"config.py does nothing without the project around it, and {command} is not there: "
+            "run the one that you have cloned, as 'python3 CLONE/config.py pfinal.xml'."
+        )
     sys.exit(subprocess.call([command, *sys.argv[1:]]))

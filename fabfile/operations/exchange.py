@@ -33,7 +33,9 @@ def import_vnx(names: str, to: str, overwrite: bool) -> None:
     _check(text, target)
     for note in imported.notes:
         print(f"  - {note}")
-    print(f"{_written(target, text, overwrite)}: {len(imported.machines)} machines")
+    as_it_is = f", and CRM_CONFIG={target} before a command uses it as it is"
+    done = _written(target, text, overwrite, "import", as_it_is)
+    print(f"{done}: {len(imported.machines)} machines")
     print(f"To start it: CRM_CONFIG={target} .venv/bin/invoke lab.up deploy verify")
 
 
@@ -44,7 +46,7 @@ def export_vnx(to: str, overwrite: bool) -> None:
         text, notes = vnx.exported(wanted)
     except vnx.VnxError as error:
         raise Exit(str(error), 1) from None
-    print(_written(Path(to or f"{wanted.name}.xml"), text, overwrite))
+    print(_written(Path(to or f"{wanted.name}.xml"), text, overwrite, "export"))
     for note in notes:
         print(f"  - {note}")
 
@@ -65,7 +67,7 @@ def _check(text: str, target: Path) -> None:
             ) from None
 
 
-def _written(target: Path, text: str, overwrite: bool) -> str:
+def _written(target: Path, text: str, overwrite: bool, task: str, as_it_is: str = "") -> str:
     """Write a file unless it says the same already, and return what was done.
 
     Raises Exit rather than replace another one unasked.
@@ -76,8 +78,8 @@ def _written(target: Path, text: str, overwrite: bool) -> str:
             return f"{target} is as it was"
         if before is not None and not overwrite:
             raise Exit(
-                f"{target} is there and says something else: --overwrite replaces it, --to names "
-                "another file. Nothing was written.",
+                f"{target} is there and says something else: scenario.{task} --overwrite replaces "
+                f"it, --to names another file{as_it_is}. Nothing was written.",
                 1,
             )
         new = target.with_name(f".{target.name}.new")

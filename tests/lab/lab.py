@@ -189,13 +189,18 @@ class Lab:
         """Start the machines from prepared images, those of another lab if it has any."""
         own = places.read(places.ROOT / "config.py")["LAB"]["directory"]
         shared = Path(places.directory(places.FIRST) if places.WORKER else own) / "images"
-        program = (
-            "from pathlib import Path; from fabfile.lab import commands; "
-            "from fabfile.scenario import load; "
-            f"commands.up(load(), bare=False, images_from=Path({str(shared)!r}))"
-        )
-        # On a computer without any image, they are built first.
-        run(sys.executable, "-c", program, limit=600, environment=self.environment())
+        start_prepared(self.environment(), shared)
+
+
+def start_prepared(environment: dict[str, str], shared: Path) -> None:
+    """Start the machines of the scenario of an environment, with images of another lab."""
+    program = (
+        "from pathlib import Path; from fabfile.lab import commands; "
+        "from fabfile.scenario import load; "
+        f"commands.up(load(), bare=False, images_from=Path({str(shared)!r}))"
+    )
+    # On a computer without any image, they are built first.
+    run(sys.executable, "-c", program, limit=600, environment=environment)
 
 
 def bridges() -> list[str]:
