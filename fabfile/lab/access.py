@@ -26,7 +26,7 @@ def public_keys(scenario: Scenario) -> dict[str, str]:
     for machine in scenario.machines:
         key = machine.login.key if machine.login else None
         if key and key not in made:
-            made[key] = _public_key(key)
+            made[key] = public_key(key)
     return {m.name: made[m.login.key] for m in scenario.machines if m.login and m.login.key}
 
 
@@ -87,7 +87,11 @@ def give_to_person(path: Path) -> None:
         os.chown(item, int(user), int(group or user), follow_symlinks=False)
 
 
-def _public_key(key: Path) -> str:
+def public_key(key: Path) -> str:
+    """Return the public key that belongs to a private one, which is made if it is missing.
+
+    Raises LabError for a file that is no private key, or has a passphrase and no .pub beside it.
+    """
     if not key.exists():
         _make_parent(key)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", key)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from invoke import Collection, Context, Task, task
 from invoke.exceptions import Exit
 
-from fabfile.operations import deployment, exchange, membership, reach, scaling
+from fabfile.operations import cloud_init, deployment, exchange, membership, reach, scaling
 from fabfile.operations import picture as scenario_picture
 from fabfile.operations import status as status_report
 from fabfile.tiers.tier import Tier
@@ -171,7 +171,16 @@ def export_scenario(
     exchange.export_vnx(to, overwrite)
 
 
-SCENARIO = Collection("scenario", import_scenario, export_scenario)
+@task(
+    name="cloud-init",
+    help={"machine": "its name; needed only where not all have the same user and key"},
+)
+def cloud_init_data(context: Context, machine: str = "") -> None:
+    """Print user-data for cloud-init: it makes a rented machine let us in, with sudo."""
+    cloud_init.show(machine)
+
+
+SCENARIO = Collection("scenario", import_scenario, export_scenario, cloud_init_data)
 ALL: tuple[Task[Callable[..., None]], ...] = (
     *(deploy, plan, status, verify, show_address, picture, flows, benchmark),
     *(add_server, remove_server, scale, maintenance),
