@@ -6,6 +6,7 @@ Nothing is changed on any machine here. What cannot be is refused with a sentenc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from invoke.exceptions import Exit
 
@@ -60,7 +61,7 @@ def with_servers(
 
 def _entry(
     name: str, grown: Scenario, described: Scenario, host: str, given: Mapping[str, str]
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Return a new server's entry, as it would stand in MACHINES."""
     if not host and containers.there(grown.lab) is None:
         raise refuse(
@@ -82,13 +83,16 @@ def _entry(
         found = allocate(name, {key: grown.networks[key] for key in networks}, taken, given)
     except AddressError as error:
         raise refuse(f"{error}.") from None
-    entry = {"tier": "app", **found}
-    # The lab makes it of the same release of Debian as the server that builds for it.
-    release = grown.builder.release
+    entry: dict[str, Any] = {"tier": "app", **found}
     if host:
-        entry["ssh"] = host
-    elif release != DEFAULT.codename:
-        entry["release"] = release
+        return {**entry, "ssh": host}
+    # The lab makes it like the server that builds for it: the same release of Debian, and the
+    # same names of interfaces.
+    like = grown.builder
+    if like.release != DEFAULT.codename:
+        entry["release"] = like.release
+    if interfaces := {name: like.interfaces[name] for name in found if name in like.interfaces}:
+        entry["interfaces"] = interfaces
     return entry
 
 

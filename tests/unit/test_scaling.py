@@ -72,6 +72,14 @@ def test_one_of_the_lab_is_of_the_same_release_as_the_others(scenario) -> None:
     assert "release" not in membership._entry("s4", scenario, scenario, "me@host", {})
 
 
+def test_one_of_the_lab_calls_its_interfaces_as_the_others_do(scenario) -> None:
+    numbered = {"lan3": "eth1", "lan4": "eth2", "lan5": "eth3"}
+    machines = tuple(replace(machine, interfaces=numbered) for machine in scenario.machines)
+    entry = membership._entry("s4", replace(scenario, machines=machines), scenario, "", {})
+    assert entry["interfaces"] == {"lan3": "eth1", "lan4": "eth2"}
+    assert "interfaces" not in membership._entry("s4", scenario, scenario, "", {})
+
+
 def test_the_last_app_server_stays(scenario) -> None:
     words = refusal(membership.without_servers, scenario, ["s1", "s2", "s3"])
     assert "would leave no app server" in words
