@@ -1,5 +1,6 @@
 """VNX's files: what is taken, what is only reported, what is refused, and the way back."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,24 @@ def test_config_py_comes_back_but_for_what_vnx_decides(scenario, entries, tmp_pa
     assert again.networks == entries["NETWORKS"]
 
 
+def test_what_vnx_cannot_say_is_told(entries, read):
+    entries["MACHINES"]["s3"]["interfaces"] = {"lan3": "eth9"}
+    entries["MACHINES"]["web"] = entries["MACHINES"].pop("s2")
+    entries["STORAGE"]["brick"] = "/data/photos"
+    text, notes = vnx.exported(read())
+    assert [note.partition(":")[0] for note in notes[1:]] == [
+        "The name of the bricks is lost, /data/photos",
+        "web",
+    ]
+    assert '<shareddir root="/data">.nas1</shareddir>' in text
+    s3 = text.partition('<vm name="s3"')[2].partition("</vm>")[0]
+    assert re.findall(r'id="(\d+)" net="(\w+)"', s3) == [
+        ("9", "lan3"),
+        ("1", "lan4"),
+        ("2", "virbr0"),
+    ]
+
+
 MISTAKES = [
     ("</vm>\n\n  <host>", "<host>", "is not well-formed XML: mismatched tag: line"),
     ("</vnx>", "</vnx><vnx/>", "is not well-formed XML: junk after document element: line"),
@@ -181,6 +200,7 @@ MISTAKES = [
     ('offset="0"', 'offset="x"', "vm_mgmt has invalid literal"),
     ("10.1.3.11/24", "10.1.3.311/24", "s1: eth1 on LAN3 has"),
     ('if id="2" net="LAN4"', 'if id="0" net="LAN4"', "s1: eth0 on LAN4 has id '0', it must be 1"),
+    ('if id="2" net="LAN4"', 'if id="1" net="LAN4"', "s1: eth1 on LAN4 has id 1, which another"),
     ("10.1.4.22/24", "10.1.4.22/16", "LAN4 is 10.1.4.0/24 at s1 and 10.1.0.0/16 at nas2"),
     ('name="nas2"', 'name="NAS1"', "machine 7 has the name of another"),
     ("LAN2", "management", "A network must not be called management"),

@@ -177,7 +177,7 @@ class _Reader:
         )
 
     def _interfaces(self, name: str, element: ElementTree.Element) -> Iterator[Interface]:
-        seen = set()
+        seen, numbers = set(), set()
         for each in [*element.findall("if"), *element.findall("hostif")]:
             network, number = shown(each.get("net")), each.get("id", "0")
             where = f"eth{shown(number)} on {network}" if each.tag == "if" else network
@@ -199,9 +199,12 @@ class _Reader:
                 # 0 is management's, which VNX makes itself.
                 if not number.isdecimal() or (each.tag == "if") != (int(number) > 0):
                     raise ValueError(f"id {shown(number)!r}, it must be 1 or more")
+                if each.tag == "if" and number in numbers:
+                    raise ValueError(f"id {number}, which another one has")
             except ValueError as error:
                 self._wrong(f"{name}: {where} has {shown(str(error))}")
             else:
+                numbers.add(number)
                 yield Interface(network, address, int(number))
 
     def _routes(

@@ -29,8 +29,8 @@ NETWORKS = {networks}
 
 MACHINES = {machines}
 
-# Machines of VNX let root in by key; the lab makes this one. For machines that VNX has started:
-# "key": "~/.ssh/id_rsa", and no "known_hosts", so that their host keys are those in ~/.ssh.
+# Machines of VNX let root in by key; the lab makes this one. For machines that VNX has started, of
+# Debian 12 or 13: "key": "~/.ssh/id_rsa", and no "known_hosts", for the one of ~/.ssh.
 LOGIN = {login}
 
 STORAGE = {storage}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -12,7 +13,7 @@ from fabfile.scenario.vnx.names import VnxError, management_address, tier_of
 
 # Where the image of VNX's machines lies, seen from the scenario's file, as in the practice.
 FILESYSTEM = "filesystems/rootfs_lxc64-cdps"
-# The way to packages: an interface by DHCP on the network of libvirt.
+# The way to packages: an interface by DHCP on the network of libvirt, by habit of this number.
 OUTSIDE, OUTSIDE_NUMBER = "virbr0", 9
 NUMBERED = re.compile(r"eth([1-9]\d*)")
 
@@ -32,6 +33,8 @@ def exported(scenario: Scenario) -> tuple[str, list[str]]:
         if name != MANAGEMENT:
             SubElement(root, "net", name=name, mode="virtual_bridge")
     SubElement(root, "net", name=OUTSIDE, mode="virtual_bridge", managed="no")
+    if PurePosixPath(scenario.brick).name != PurePosixPath(BRICK).name:
+        notes.append(f"The name of the bricks is lost, {scenario.brick}: VNX shares a directory.")
     for machine in machines:
         _machine(SubElement(root, "vm", name=machine.name, type="lxc"), scenario, machine)
         if machine.tiers != (tier_of(machine.name),):
@@ -89,13 +92,15 @@ def _global(element: Element, scenario: Scenario, offset: int) -> None:
 def _machine(element: Element, scenario: Scenario, machine: Machine) -> None:
     _text(element, "filesystem", FILESYSTEM).set("type", "cow")
     if "storage" in machine.tiers:
-        directory = scenario.brick.removesuffix("/brick") or BRICK
+        directory = str(PurePosixPath(scenario.brick).parent)
         _text(element, "shareddir", f".{machine.name}").set("root", directory)
-    for network, number in _numbers(machine).items():
+    numbers = _numbers(machine)
+    for network, number in numbers.items():
         interface = SubElement(element, "if", id=str(number), net=network)
         prefix = scenario.networks[network].prefixlen
         _text(interface, "ipv4", f"{machine.addresses[network]}/{prefix}")
-    interface = SubElement(element, "if", id=str(OUTSIDE_NUMBER), net=OUTSIDE)
+    outside = next(n for n in (OUTSIDE_NUMBER, *range(1, 256)) if n not in numbers.values())
+    interface = SubElement(element, "if", id=str(outside), net=OUTSIDE)
     _text(interface, "ipv4", "dhcp")
     if "firewall" in machine.tiers:
         SubElement(element, "forwarding", type="ip")
