@@ -29,7 +29,8 @@ def test_a_file_that_changes_some_lines_of_config_py_is_a_scenario(tmp_path):
     assert [each.name for each in scenario.tier("app")] == ["s1", "s2", "s3", "s4"]
 
 
-def test_config_is_the_projects_also_for_a_file_of_that_name(tmp_path):
+def test_config_is_the_projects_also_for_a_file_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "config", sys)
     path = write(tmp_path / "config.py", "from config import *\nNAME = 'another'\n")
     assert load(path, Inventory()).name == "another"
 
@@ -40,7 +41,8 @@ def test_a_file_knows_where_it_is_and_may_have_data_beside_it(tmp_path):
     assert entries_of(write(tmp_path / "a", text)) == {"NAME": "from-a-file"}
 
 
-def test_files_beside_it_are_read_anew_each_time(tmp_path):
+def test_files_beside_it_are_read_anew_each_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = write(tmp_path / "a.py", "from base import NAME\n")
     for name in ("one", "two"):  # of one length, within one second
         write(tmp_path / "base.py", f"NAME = {name!r}\n")
@@ -48,14 +50,21 @@ def test_files_beside_it_are_read_anew_each_time(tmp_path):
 
 
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setitem(sys.modules, "base", sys)
+    write(tmp_path / "only_here.py", "")
     modules, finders, paths = dict(sys.modules), list(sys.meta_path), list(sys.path)
     write(tmp_path / "base.py", "NAME = 'base'\n")
-    assert entries_of(write(tmp_path / "a.py", "from base import NAME\n"))["NAME"] == "base"
+    assert entries_of(write(tmp_path / "a.py", "import only_here\nfrom base import NAME\n"))
     with pytest.raises(ZeroDivisionError):
         entries_of(write(tmp_path / "b.py", "import base\n1 / 0\n"))
     assert (dict(sys.modules), sys.meta_path, sys.path) == (modules, finders, paths)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.py", "b.py", "base.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.py",
+        "b.py",
+        "base.py",
+        "only_here.py",
+    ]
 
 
 def test_a_file_named_as_a_module_of_python_does_not_take_its_place(tmp_path):
