@@ -70,6 +70,7 @@ PIPELINE = (
     Step("keep", "app", app.kept, ("serve",), adding=True),
     Step("proxy", "balancer", balancer.installed, ("guard",), adding=True),
     Step("balancer", "balancer", balancer.desired, ("proxy", "serve"), adding=True, routing=True),
+    Step("seen", "balancer", balancer.seen, ("balancer",)),
 )
 
 

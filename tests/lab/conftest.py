@@ -92,6 +92,7 @@ def prepared_state(lab: Lab) -> dict[str, str]:
 def repaired(lab: Lab) -> Iterator[Lab]:
     """Hand the lab to a module that disturbs it, which must leave it as it should be."""
     yield lab
+    lab.await_seen()
     done = lab.fab("deploy")
     lab.assert_nothing_to_do()
     assert "0 changes" in done.out, f"the tests left something to repair:\n{done.text}"

@@ -107,8 +107,16 @@ class Lab:
         assert done.code in (0, 2), done.text
         return [(machine, action) for machine, _, action in LINE.findall(done.out)]
 
+    def await_seen(self, seconds: float = 30) -> None:
+        """Wait until HAProxy sees the servers that it has given up for a while."""
+        states = "echo 'show stat' | socat -t 5 stdio /run/haproxy/admin.sock"
+        wait_for(
+            "HAProxy to see all servers up", lambda: "DOWN" not in self.do("lb", states), seconds
+        )
+
     def assert_nothing_to_do(self) -> None:
         """Deploy once more: all machines must be as they should be."""
+        self.await_seen()
         done = self.fab("deploy")
         assert "0 changes" in done.out, f"there was something to change:\n{done.text}"
 

@@ -9,7 +9,7 @@ EDITS = {
     "a line of a configuration file": (
         "lb",
         "sed -i 's/balance roundrobin/balance leastconn/' /etc/haproxy/haproxy.cfg",
-        ["change /etc/haproxy/haproxy.cfg", "reload haproxy.service"],
+        ["change /etc/haproxy/haproxy.cfg", "reload haproxy.service", "HAProxy sees"],
     ),
     "a stopped service": ("s2", "systemctl stop crm", ["start crm.service"]),
     "a disabled service": ("nas2", "systemctl -q disable glusterd", ["enable glusterd.service"]),
@@ -117,5 +117,5 @@ def test_a_configuration_that_its_program_refuses_replaces_nothing(repaired, tmp
     assert after == before
     assert repaired.do("lb", "find /etc/haproxy -name '*.new'") == ""
     # The mark for a reload that did not come about costs one reload with the right configuration.
-    assert repaired.planned() in ([], [("lb", "reload haproxy.service")])
+    assert {action.split()[0] for _, action in repaired.planned()} <= {"reload", "wait"}
     repaired.fab("deploy")

@@ -39,7 +39,7 @@ def test_a_process_that_dies_is_started_again(repaired):
     ("name", "unit", "also"),
     [
         ("s1", "crm.service", ["wait for crm.service to be healthy"]),
-        ("lb", "haproxy.service", []),
+        ("lb", "haproxy.service", ["wait until HAProxy sees s1, s2, s3 up"]),
         ("nas3", "glusterd.service", []),
     ],
 )

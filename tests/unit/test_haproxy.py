@@ -54,6 +54,29 @@ def test_it_waits_until_a_server_is_up(haproxy):
     assert done.stdout.strip().endswith("s for s1 to be up in HAProxy; last seen: DOWN")
 
 
+CHECKED = """# pxname,svname,,,,,,,,,,,,,,,,status,addr,check_status,check_code,check_desc
+app,s1,,,,,,,,,,,,,,,,UP,10.1.3.11:3000,L7OK,200,Layer7 check passed
+app,s2,,,,,,,,,,,,,,,,DOWN,10.1.3.12:3000,L4TOUT,,Layer4 timeout
+app,s3,,,,,,,,,,,,,,,,UP,10.1.3.13:3000,INI,,Initializing
+app,s5,,,,,,,,,,,,,,,,DOWN 1/2,10.1.3.15:3000,L7STS,503,Layer7 wrong status
+app,BACKEND,,,,,,,,,,,,,,,,UP,,,,
+"""
+
+
+def test_what_it_says_of_servers_that_are_not_up(haproxy):
+    assert haproxy("unseen s1", show_stat=CHECKED).stdout == ""
+    assert haproxy("unseen s1 s2 s3 s4 s5", show_stat=CHECKED).stdout.splitlines() == [
+        "HAProxy has s2 (10.1.3.12:3000) as DOWN, Layer4 timeout",
+        "HAProxy has s3 (10.1.3.13:3000) as not checked so far",
+        "HAProxy has no server s4",
+        "HAProxy has s5 (10.1.3.15:3000) as DOWN 1/2, Layer7 wrong status 503",
+    ]
+    assert haproxy("unseen s1", show_stat="").stdout == "HAProxy has no server s1\n"
+    done = haproxy("seen 1 s1 s2", show_stat=CHECKED)
+    assert (done.returncode, "s2" in done.stdout, "s1" in done.stdout) == (1, True, False)
+    assert haproxy("seen 1 s1", show_stat=CHECKED).returncode == 0
+
+
 def test_what_haproxy_refuses_is_said(haproxy):
     done = haproxy("ready s1 1", set_server_app_s1_state_ready="No such server.\n")
     assert done.returncode == 1

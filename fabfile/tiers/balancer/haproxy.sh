@@ -29,6 +29,40 @@ poll() { # SECONDS WHAT VALUE COMMAND: until one of these functions prints the v
 now=\$($4); echo \"\$now\"; [ \"\$now\" = '$3' ]"
 }
 
+# By the names of the columns, which `show stat` prints first. A server counts as up until its first
+# check (INI).
+unseen() { # SERVER...: prints of each that is not up what HAProxy's checks say of it
+  api 'show stat' | awk -F, -v wanted="$*" '
+    function field(name) { return name in at ? $at[name] : "" }
+    BEGIN { count = split(wanted, names, " ") }
+    sub(/^# /, "") { for (n = 1; n <= NF; n++) at[$n] = n }
+    $1 == "app" {
+      if ($18 !~ /^UP/) said[$2] = $18 ", " field("check_desc") " " field("check_code")
+      else said[$2] = field("check_status") == "INI" ? "not checked so far" : "up"
+      where[$2] = field("addr")
+    }
+    END {
+      for (n = 1; n <= count; n++) {
+        name = names[n]
+        if (!(name in said)) print "HAProxy has no server " name
+        else if (said[name] != "up") {
+          gsub(/[ ,]+$/, "", said[name])
+          print "HAProxy has " name " (" where[name] ") as " said[name]
+        }
+      }
+    }'
+}
+
+seen() { # SECONDS SERVER...: until all of them are up; says which is not, and why
+  limit=$1
+  shift
+  # shellcheck disable=SC2154 # haproxy.py sets it
+  await "$limit" "the servers to be up" "$functions
+left=\$(unseen $*); [ -z \"\$left\" ]" >/dev/null && return
+  left=$(unseen "$@")
+  [ -z "$left" ] || { echo "$left"; return 1; }
+}
+
 answers() { api 'show info' | grep -q Uptime; }
 
 there() { [ -n "$(column "$1" 18)" ]; }

@@ -7,6 +7,7 @@ from fabfile.engine.resources import Packages, Port, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.model import MANAGEMENT
 from fabfile.tiers.balancer.haproxy import CHECK, LIBRARY, Configuration, Servers
+from fabfile.tiers.balancer.seen import Seen
 from fabfile.tiers.templates import render, template
 from fabfile.tiers.tier import View
 
@@ -15,13 +16,14 @@ ERROR_PAGE = "/etc/haproxy/errors/crm-503.http"
 SYSCTL = "/etc/sysctl.d/60-crm-lb.conf"
 # Who may see the statistics; the password is the secret `statistics_password`.
 STATISTICS_USER = "statistics"
+UNIT = "haproxy.service"
 
 
 def installed(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the balancer needs before it knows any app server."""
     elsewhere = f" or choose another port: PORTS in {scenario.source.name}"
     return [
-        Port(scenario.ports["http"], ("haproxy.service",), remedy=elsewhere),
+        *(Port(scenario.ports[name], (UNIT,), remedy=elsewhere) for name in ("http", "statistics")),
         Packages("haproxy", "socat"),
         template(SYSCTL, scenario=scenario, machine=machine),
         Run(
@@ -68,8 +70,21 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         configuration,
         Servers(servers, reloading=reload),
-        Service("haproxy.service", reload=reload, alive=f"{LIBRARY}answers"),
+        Service(UNIT, reload=reload, alive=f"{LIBRARY}answers"),
     ]
+
+
+def seen(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say that HAProxy sees all app servers that get clients: an unseen one serves nobody."""
+    servers = tuple(server.name for server in scenario.serving)
+    address = scenario.address(machine, seen_by=scenario.tier("app")[0])
+    advice = (
+        f"Look on that server whether {scenario.application.name}.service answers, and whether a "
+        f"firewall there lets {machine.name} in: from {address} to TCP {scenario.ports['app']} "
+        "(nft list ruleset, ufw status)."
+    )
+    restarts = (CONFIGURATION, ERROR_PAGE, Servers({}).key, Service(UNIT).key)
+    return [Seen(servers, restarts, advice)] if servers else []
 
 
 def application() -> str:
@@ -85,4 +100,4 @@ def view(scenario: Scenario, machine: Machine) -> View:
         '{ print $2 ": " $18 ", " $5 ($5 == 1 ? " session" : " sessions") }\''
     )
     ask = "echo 'show stat' | socat -t 5 stdio /run/haproxy/admin.sock"
-    return View(("haproxy.service",), f"{ask} | {fields}")
+    return View((UNIT,), f"{ask} | {fields}")
