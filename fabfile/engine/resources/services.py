@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from fabfile.engine.change import Change
+from fabfile.engine.change import Change, Refused
 from fabfile.engine.resources.pending import print_pending
 from fabfile.engine.survey import Survey
 
@@ -14,6 +14,8 @@ PROPERTIES = "Id,ActiveState,UnitFileState,NeedDaemonReload,LoadState,MainPID"
 UNITS = Survey("units", f"systemctl show -p {PROPERTIES} --")
 # How often systemd may start a unit again before it is given up.
 RESTARTS = 3
+# How many of its last lines are shown when it does not start.
+JOURNAL = 12
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,17 @@ class Service:
         )
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
-        """Enable, start, reload or restart, whichever is missing."""
+        """Enable, start, reload or restart, whichever is missing.
+
+        Raises Refused when somebody has forbidden it to start.
+        """
         lines = facts.splitlines()
         state = dict(line.split("=", 1) for line in lines if "=" in line)
+        if state.get("LoadState") == "masked":
+            raise Refused(
+                f"{self.unit} is masked, which forbids it to start; "
+                f"'systemctl unmask {self.unit}' there takes that back"
+            )
         active = state.get("ActiveState") == "active"
         dead = active and "dead" in lines
         restart, reload = changed & {*self.restart}, changed & {*self.reload}
@@ -82,7 +92,7 @@ class Service:
         elif "reload" in lines or reload:
             marker, causes = f"reload {self.unit}", reload
             actions.append("reload" if active else "start")
-            steps.append(f"systemctl reload-or-restart {unit}")
+            steps.append(self._or_say(f"systemctl reload-or-restart {unit}"))
         elif not active:
             actions.append("start")
             steps.append(self._start("start"))
@@ -96,7 +106,20 @@ class Service:
 
     def _start(self, how: str) -> str:
         unit = shlex.quote(self.unit)
-        return f"systemctl reset-failed {unit} 2>/dev/null || :; systemctl {how} {unit}"
+        start = self._or_say(f"systemctl {how} {unit}")
+        return f"systemctl reset-failed {unit} 2>/dev/null || :\n{start}"
+
+    def _or_say(self, command: str) -> str:
+        """Return the command, after which the unit's journal says why when it fails."""
+        # What is in the way may be no unit of its own: systemctl names it, and then itself.
+        return (
+            f"said=$({command} 2>&1) || "
+            f'{{ echo "$said" | grep -v journalctl; {self._journal}; exit 1; }}'
+        )
+
+    @property
+    def _journal(self) -> str:
+        return f"journalctl -q -n {JOURNAL} --no-pager -o cat -u {shlex.quote(self.unit)}"
 
     def _change(
         self,
@@ -113,11 +136,10 @@ class Service:
     def _await(self) -> str:
         condition = self.ready or f"systemctl -q is-active {shlex.quote(self.unit)}"
         what = shlex.quote(f"{self.unit} to be ready")
-        journal = f"journalctl -q -n 15 --no-pager -o cat -u {shlex.quote(self.unit)}"
         # One that systemd has started again and again does not come up by waiting.
         restarts = f'"$(systemctl show -P NRestarts {shlex.quote(self.unit)})"'
         hopeless = shlex.quote(f"[ {restarts} -gt {RESTARTS} ]")
         return (
             f"await {self.limit} {what} {shlex.quote(condition)} {hopeless} "
-            f"|| {{ {journal}; exit 1; }}"
+            f"|| {{ {self._journal}; exit 1; }}"
         )

@@ -20,7 +20,7 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app import health, release
 from fabfile.tiers.database import state as database
-from fabfile.tiers.storage.state import VOLUME
+from fabfile.tiers.storage.beforehand import VOLUME
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
@@ -32,7 +32,7 @@ WATCH_UNIT = "mnt-nas-watch.service"
 PROGRAMS = "/usr/local/lib/crm-deployer"
 HEALTHY_SECONDS = 30
 # Who builds releases, with what its tools keep for the next time.
-BUILD_UID, BUILD_HOME = 899, "/var/cache/crm-build"
+BUILD_HOME = "/var/cache/crm-build"
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 # How many releases a server keeps, the one that serves included.
 RELEASES = 5
@@ -54,7 +54,12 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         Packages(*client, "postgresql-client", *scenario.application.packages),
         journal,
         Service("systemd-journald.service", restart=(journal.key,)),
-        User(name, scenario.application.uid, home(scenario)),
+        User(
+            name,
+            scenario.application.uid,
+            home(scenario),
+            remedy=f"; give {name} another 'uid' in {scenario.source.name}, on all its servers",
+        ),
         Directory(home(scenario)),
         Directory(f"{home(scenario)}/releases"),
         # As the mount point of the uploads it is root's: nothing lands on the local disk.
@@ -79,7 +84,7 @@ def built(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the app server that builds the release holds: the first, as good as any."""
     application = scenario.application
     # Not the application's own user, who may read what the running one keeps in its memory.
-    builder = User("crm-build", BUILD_UID, BUILD_HOME)
+    builder = User("crm-build", None, BUILD_HOME)
     variables = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
