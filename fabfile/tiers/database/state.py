@@ -97,7 +97,13 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             f" or choose another port: PORTS in {scenario.source.name}",
             socket=f"/run/postgresql/.s.PGSQL.{port}",
         ),
-        Packages("postgresql"),
+        # Not "postgresql": of another archive than Debian's, that is another version.
+        Packages(f"postgresql-{release.postgresql}"),
+        Run(
+            f"have the cluster {release.postgresql}/main",
+            f"{library(scenario)}make_cluster",
+            unless=f"{library(scenario)}has_cluster",
+        ),
         *([_empty_cluster(scenario)] if scenario.new_database else []),
         Run(
             "remove an earlier version's settings for all clusters",

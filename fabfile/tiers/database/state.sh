@@ -21,6 +21,18 @@ locate() { # sets port and socket to where the cluster listens; fails when it do
   [ "$(readlink "/proc/$pid/cwd")" = "$(readlink -f "$data")" ] && [ -n "$socket" ]
 }
 
+has_cluster() {
+  [ -e "$settings/postgresql.conf" ]
+}
+
+# The package makes it, but not when the machine's locale is not there, or somebody has told it not to.
+make_cluster() { # settings that are there already would be in its way, and come back
+  aside=$settings.aside
+  if [ -d "$settings" ]; then rm -rf "$aside" && mv "$settings" "$aside"; fi
+  pg_createcluster --encoding=UTF8 --locale=C.UTF-8 "$version" main || return
+  [ ! -d "$aside" ] || { cp -a "$aside/." "$settings/" && rm -r "$aside"; }
+}
+
 has_data() {
   [ -e "$(data)/PG_VERSION" ]
 }
