@@ -78,6 +78,8 @@ def apply(
 ) -> None:
     """Make the changes with one upload and one script; `on_step` gets each one's summary.
 
+    It also gets what a script tells by its function `say`.
+
     `markers` name the changes that follow from these and are still due on this machine. Raises
     StepFailed with the step that failed and the last lines it printed, MachineError when the
     machine is lost.
@@ -88,7 +90,9 @@ def apply(
 
     def read(line: str) -> None:
         nonlocal step
-        if line.startswith(f"@@{token} "):
+        if line.startswith(f"@@{token} say "):
+            on_step(line.split(" ", 2)[2])
+        elif line.startswith(f"@@{token} "):
             step = int(line.split()[1])
             lines.clear()
             on_step(changes[step].summary)
@@ -123,7 +127,7 @@ def _confirm(remote: Remote, change: Change) -> None:
 
 
 def _script(changes: Sequence[Change], markers: Sequence[str], token: str) -> str:
-    parts = [AWAIT]
+    parts = [AWAIT, f'say() {{ echo "@@{token} say $*"; }}']
     parts += [f": > {shlex.quote(mark(name))}" for name in markers]
     for number, change in enumerate(changes):
         done = f"rm -f {shlex.quote(mark(change.marker))}" if change.marker else ":"

@@ -13,7 +13,7 @@ files = [open(name, "w") for name in (
 for file in files:
     fcntl.lockf(file, fcntl.LOCK_EX)
 pathlib.Path("/run/holds").touch()
-time.sleep(8)
+time.sleep(12)
 """
 SPANISH = """
 apt-get -qq install -y --no-install-recommends locales >/dev/null 2>&1
@@ -42,7 +42,10 @@ def test_deploy_waits_for_an_apt_that_is_at_work(held_locks, tmp_path):
     entries = held_locks.entries
     entries["APPLICATION"]["packages"].append("ed")
     config = places.write(entries, tmp_path / "config.py")
-    held_locks.fab("app.deploy", config=config, limit=120)
+    done = held_locks.fab("app.deploy", config=config, limit=120)
+    assert done.begun("to let go of apt or dpkg") == 1 and "wait for python3 -c" in done.out, (
+        done.text
+    )
     assert held_locks.host("s2").package("ed").is_installed
 
 
@@ -63,3 +66,18 @@ def test_a_held_package_is_installed_all_the_same(repaired):
         repaired.assert_nothing_to_do()
     finally:
         repaired.do("lb", "apt-mark -q unhold haproxy")
+
+
+def test_a_held_package_that_is_missing_is_said_before_anything_is_changed(repaired, tmp_path):
+    entries = repaired.entries
+    entries["APPLICATION"]["packages"].append("ed")
+    config = places.write(entries, tmp_path / "config.py")
+    repaired.do("s1", "apt-mark -q hold ed")
+    try:
+        done = repaired.fab("app.deploy", config=config, code=1)
+        assert done.text.strip() == (
+            "s1: ed must be installed, and is held back by 'apt-mark hold'; 'apt-mark unhold ed' "
+            "there lets deploy do it\nNothing was changed."
+        )
+    finally:
+        repaired.do("s1", "apt-mark -q unhold ed")

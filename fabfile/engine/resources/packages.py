@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Set
 from pathlib import Path
 
-from fabfile.engine.change import Change
+from fabfile.engine.change import Change, Refused
 
 LIBRARY = Path(__file__).with_suffix(".sh").read_text()
 # How long another program may keep dpkg busy: a rented machine updates itself when it boots first.
@@ -30,11 +30,20 @@ class Packages:
         )
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
-        """Install what is missing; finish first what a killed dpkg left half done."""
+        """Install what is missing; finish first what a killed dpkg left half done.
+
+        Raises Refused when somebody has said that one of them is not to be installed.
+        """
         lines = facts.splitlines()
         # dpkg-query(1): what is wanted (install or hold), and that it is installed.
         installed = {line[2:].strip() for line in lines if line.startswith(("ii", "hi"))}
         missing = [name for name in self.names if name not in installed]
+        held = {line[2:].strip() for line in lines if line.startswith("h")}
+        if kept := [name for name in missing if name in held]:
+            raise Refused(
+                f"{' '.join(kept)} must be installed, and is held back by 'apt-mark hold'; "
+                f"'apt-mark unhold {' '.join(kept)}' there lets deploy do it"
+            )
         if not missing and "unfinished" not in lines:
             return None
         names = " ".join(map(shlex.quote, missing))
