@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import TypeVar
 
 from fabfile.engine import script
 from fabfile.engine.change import Change, Refused, Resource
 from fabfile.engine.converge import DONE, LOOK, MachineErrors, OnStep, Plan, Stage, everywhere
 from fabfile.engine.remote import MachineError, Remote
+from fabfile.engine.resources import Neighbours, Unique
 
 # machine -> what it must have, each with its stage
 Wanted = dict[str, list[tuple[str, Resource]]]
@@ -22,12 +23,13 @@ def make_plan(
     remotes: Mapping[str, Remote],
     on_step: OnStep = lambda *_: None,
     systems: MutableMapping[str, str] | None = None,
+    notes: MutableSequence[str] | None = None,
 ) -> Plan:
     """Look at every machine of the stages and return what must change.
 
     `on_step` gets machine, LOOK and what is done to look at it. `systems` holds what each machine
     was known to run, and then what it says: one that must have something else for that is looked
-    at again. Raises MachineErrors.
+    at again. `notes` gets what the person should know of the machines. Raises MachineErrors.
     """
     known: MutableMapping[str, str] = {} if systems is None else systems
     wanted = _wanted(stages)
@@ -38,7 +40,19 @@ def make_plan(
         other = {name: has for name, has in _wanted(stages).items() if _differ(has, wanted[name])}
         looks |= _look(other, remotes, on_step)
         wanted |= other
+    if notes is not None:
+        notes.extend(_noted(wanted, looks))
     return _planned(wanted, looks)
+
+
+def _noted(wanted: Wanted, looks: Looks) -> list[str]:
+    return [
+        f"{machine}: {note}"
+        for machine, resources in wanted.items()
+        for (_, resource), facts in zip(resources, looks[machine][1], strict=True)
+        if isinstance(resource, Neighbours)
+        for note in resource.notes(facts)
+    ]
 
 
 def _wanted(stages: Sequence[Stage]) -> Wanted:
@@ -76,9 +90,15 @@ def _look(wanted: Wanted, remotes: Mapping[str, Remote], on_step: OnStep) -> Loo
 def _planned(wanted: Wanted, looks: Looks) -> Plan:
     plan: dict[str, dict[str, list[Change]]] = {}
     changed: dict[str, set[str]] = {name: set() for name in wanted}
+    before_of: dict[str, list[tuple[str, str]]] = {}
 
     def add(place: tuple[str, str, Resource, str]) -> None:
         machine, stage, resource, facts = place
+        if isinstance(resource, Unique):
+            before = before_of.setdefault(resource.key, [])
+            if refusal := resource.refusal(facts, before):
+                raise refusal
+            before.append((machine, facts))
         change = resource.plan(facts, changed[machine])
         if change:
             changed[machine].add(change.key)

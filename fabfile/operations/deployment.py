@@ -152,14 +152,18 @@ def machines_of(stages: Sequence[Stage]) -> list[str]:
 def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenario) -> Plan:
     """Return what the stages would change; raises Exit with all that speaks against it."""
     progress = Progress({name: [LOOK] for name in machines_of(stages)})
+    notes: list[str] = []
     try:
         with progress.looking():
-            plan = make_plan(stages, remotes, progress.step, wanted.systems)
+            plan = make_plan(stages, remotes, progress.step, wanted.systems, notes)
         systems.note(wanted.state, wanted.systems)
     except MachineErrors as errors:
         raise refused(errors, wanted) from None
     except SourceError as error:
         raise refuse(f"{error}.") from None
+    finally:
+        for note in notes:
+            console.print(note, markup=False)
     if reason := databases.emptiness(wanted, plan):
         raise refuse(reason)
     return databases.warned(wanted, plan)

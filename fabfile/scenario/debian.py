@@ -12,6 +12,7 @@ class Debian:
     codename: str
     version: str
     postgresql: str
+    glusterfs: str
 
     @property
     def system(self) -> str:
@@ -20,8 +21,8 @@ class Debian:
 
 
 RELEASES = (
-    Debian("bookworm", "12", postgresql="15"),
-    Debian("trixie", "13", postgresql="17"),
+    Debian("bookworm", "12", postgresql="15", glusterfs="10"),
+    Debian("trixie", "13", postgresql="17", glusterfs="11"),
 )
 # What the lab starts a machine with that says nothing else.
 DEFAULT = RELEASES[-1]

@@ -20,6 +20,7 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app import health, release
 from fabfile.tiers.database import state as database
+from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.storage.beforehand import VOLUME
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
@@ -50,6 +51,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     shared = bool(scenario.tier("storage"))
     client = ("glusterfs-client",) if shared else ()
     return [
+        neighbours(scenario, machine),
         _port(scenario),
         Packages(*client, "postgresql-client", *scenario.application.packages),
         journal,

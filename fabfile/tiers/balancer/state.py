@@ -8,6 +8,7 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.model import MANAGEMENT
 from fabfile.tiers.balancer.haproxy import CHECK, LIBRARY, Configuration, Servers
 from fabfile.tiers.balancer.seen import Seen
+from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.templates import render, template
 from fabfile.tiers.tier import View
 
@@ -23,6 +24,7 @@ def installed(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the balancer needs before it knows any app server."""
     elsewhere = f" or choose another port: PORTS in {scenario.source.name}"
     return [
+        neighbours(scenario, machine),
         *(Port(scenario.ports[name], (UNIT,), remedy=elsewhere) for name in ("http", "statistics")),
         Packages("haproxy", "socat"),
         template(SYSCTL, scenario=scenario, machine=machine),

@@ -19,6 +19,7 @@ from fabfile.scenario.debian import Debian
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
 from fabfile.tiers.database import limits
+from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
@@ -87,6 +88,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         version=release.postgresql,
     )
     return [
+        neighbours(scenario, machine),
         Memory(
             needed * limits.MEBIBYTES_EACH,
             f"for {needed} connections: add memory, or lower 'connections' of the application",

@@ -7,6 +7,8 @@ from fabfile.engine.resources import Directory, Never, Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import FLOWS, USERS
 from fabfile.scenario.model import MANAGEMENT
+from fabfile.tiers.firewall.others import Others
+from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import Listener, View
 
@@ -37,6 +39,8 @@ def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
     ssh_port = machine.login.port if machine.login and machine.login.port else 22
     return [
         *_missing(scenario, machine),
+        neighbours(scenario, machine),
+        Others(SCRIPT),
         Packages("iptables"),
         Directory("/etc/fw", 0o755),
         template(

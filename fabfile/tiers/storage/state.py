@@ -6,18 +6,20 @@ read from glusterd's own files: its command takes a third of a second for each q
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from fabfile.engine.change import Resource
-from fabfile.engine.resources import Packages, Run, Service
+from fabfile.engine.resources import Packages, Port, Run, Service, Unique
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
+from fabfile.tiers.neighbours import neighbours
+from fabfile.tiers.storage.beforehand import VOLUME, Prospects, library, name_of, unmarked
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
-VOLUME = "nas"
-WATCH_UNIT = "glusterd-watch.service"
+GLUSTERD, WATCH_UNIT = "glusterd.service", "glusterd-watch.service"
 INFO = f"/var/lib/glusterd/vols/{VOLUME}/info"
 
 
@@ -32,11 +34,28 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         pid_file=f"/run/gluster/{_brick(scenario, machine)}",
     )
     return [
+        neighbours(scenario, machine),
+        Prospects(scenario, machine),
+        Port(24007, (GLUSTERD,)),
+        # Two of one number are one to GlusterFS.
+        Unique(
+            "the UUID of GlusterFS",
+            "sed -n 's/^UUID=//p' /var/lib/glusterd/glusterd.info",
+            "it is a copy of that machine: there, 'systemctl stop glusterd' and remove "
+            "/var/lib/glusterd/glusterd.info and /var/lib/glusterd/peers",
+        ),
         Packages("glusterfs-server"),
+        Run(
+            "have the name localhost resolve",
+            # What heals the volume asks for it, and ends without an answer.
+            "echo '127.0.0.1 localhost' >>/etc/hosts",
+            unless="getent hosts localhost >/dev/null",
+        ),
+        unmarked(scenario),
         restarts,
         program,
         watch,
-        Service("glusterd.service", alive=works("$main_pid")),
+        Service(GLUSTERD, alive=works("$main_pid")),
         # To start it again has systemd read all units again, that of glusterd, too.
         Service(WATCH_UNIT, restart=(program.key, watch.key, restarts.key)),
     ]
@@ -44,18 +63,13 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def _brick(scenario: Scenario, machine: Machine) -> str:
     """Return the file of the brick's process number, below /run/gluster."""
-    brick = f"{_name(scenario, machine)}{scenario.brick.replace('/', '-')}"
+    brick = f"{name_of(scenario, machine)}{scenario.brick.replace('/', '-')}"
     return f"vols/{VOLUME}/{brick}.pid"
-
-
-def _name(scenario: Scenario, machine: Machine) -> str:
-    """Return the address by which the storage servers, and the clients, know one of them."""
-    return str(machine.addresses[scenario.meeting("storage", "app")])
 
 
 def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the storage servers have together; done on the first of them."""
-    servers = [_name(scenario, server) for server in scenario.tier("storage")]
+    servers = [name_of(scenario, server) for server in scenario.tier("storage")]
     allowed = {
         address
         for tier in sources("storage", "bricks")
@@ -85,9 +99,7 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
         ),
         Run(
             f"create the volume {VOLUME}",
-            # The first server knows the others before these know each other: then it is refused,
-            # and nothing was done.
-            f"await 60 'the storage servers to agree on the volume' '[ -f {INFO} ] || {create}'",
+            f"{library(scenario)}create {create}",
             unless=f"[ -f {INFO} ]",
         ),
         *(
@@ -131,7 +143,7 @@ def view(scenario: Scenario, machine: Machine) -> View:
     servers = scenario.tier("storage")
     before = servers[: servers.index(machine)]
     # gluster(8): "Connected" or "Disconnected" of each server, which it calls by either.
-    names = [name for each in before for name in (each.name, _name(scenario, each))]
+    names = [name for each in before for name in (each.name, name_of(scenario, each))]
     up = " ".join(f"-e '[[:space:]]{name}[[:space:]]*Connected'" for name in names)
     another = f"gluster pool list | grep -q {up}" if before else "false"
     summary = r"""awk '
@@ -142,7 +154,7 @@ def view(scenario: Scenario, machine: Machine) -> View:
 END { printf "bricks: %d of %d up\nto heal: %d\nsplit-brain: %d\n", up, bricks, heal, torn }'
 """
     return View(
-        ("glusterd.service", WATCH_UNIT),
+        (GLUSTERD, WATCH_UNIT),
         f"if ! {another}; then\n"
         f"gluster volume info {VOLUME} | sed -n 's/^Status: /volume {VOLUME}: /p'\n"
         f"gluster volume heal {VOLUME} info summary | {summary.strip()}\nfi",
@@ -155,9 +167,9 @@ def _gluster(command: str) -> str:
 
 def _peers(others: list[str]) -> str:
     """Return a shell condition: each of the others is a member (state 3) of the pool."""
-    conditions = [
-        f'grep -lx "hostname1={other}" /var/lib/glusterd/peers/* | xargs -r grep -qx state=3'
-        for other in others
-    ]
-    found = [f'grep -qsx "hostname1={other}" /var/lib/glusterd/peers/*' for other in others]
+    # One that somebody has joined by its name has this address as one of several.
+    lines = [f"hostname[0-9]*={re.escape(other)}" for other in others]
+    files = "/var/lib/glusterd/peers/*"
+    conditions = [f'grep -lx "{line}" {files} | xargs -r grep -qx state=3' for line in lines]
+    found = [f'grep -qsx "{line}" {files}' for line in lines]
     return " && ".join([*found, *conditions])

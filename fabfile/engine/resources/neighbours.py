@@ -1,0 +1,61 @@
+"""What other people run on a machine that decides who gets in, or changes packages by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from fabfile.engine.change import Change
+from fabfile.engine.resources.services import UNITS
+from fabfile.engine.survey import Survey
+
+# Units that load rules of a packet filter, and what people call them.
+FILTERS = {
+    "docker.service": "Docker",
+    "fail2ban.service": "fail2ban",
+    "firewalld.service": "firewalld",
+    "netfilter-persistent.service": "netfilter-persistent",
+    "nftables.service": "nftables.service",
+    "tailscaled.service": "Tailscale",
+    "ufw.service": "ufw",
+}
+# Those that close what they were not told to open.
+CLOSING = ("firewalld", "netfilter-persistent", "nftables.service", "ufw")
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What else filters a machine's packets; it changes nothing, and is told to the person.
+
+    `needs` says what must be let in, as "TCP 3000 from 10.1.3.1".
+    """
+
+    needs: str
+    key: str = "neighbours"
+
+    @property
+    def surveys(self) -> Sequence[tuple[Survey, str]]:
+        """What its probe reads."""
+        return tuple((UNITS, unit) for unit in FILTERS)
+
+    def probe(self) -> str:
+        """Print what is active; ufw.service is so, too, where its rules are not."""
+        asks = [
+            f'case $(block_of "$units" Id={unit}) in *ActiveState=active*) echo {name} ;; esac'
+            for unit, name in FILTERS.items()
+        ]
+        enabled = 'grep -qsi "^ENABLED=yes" /etc/ufw/ufw.conf && echo ufw ;; esac'
+        return "\n".join([*asks[:-1], asks[-1].replace("echo ufw ;; esac", enabled)])
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Change nothing."""
+        return None
+
+    def notes(self, facts: str) -> Sequence[str]:
+        """Return what the person should know."""
+        found = facts.split()
+        if not found:
+            return ()
+        closing = [name for name in found if name in CLOSING]
+        must = f"; {' and '.join(closing)} must let in {self.needs}" if closing else ""
+        return (f"{', '.join(found)} found, and left as it is{must}",)
