@@ -10,11 +10,12 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from fabfile.lab import images, machines, network, preflight, render
+from fabfile.lab import images, machines, network, preflight, render, rough
 from fabfile.lab.host import LabError, answers_ssh, one_at_a_time
-from fabfile.lab.planning import Plan, Request, lab_machines, plan, wants_bare
+from fabfile.lab.planning import Plan, Request, lab_machines, plan, wanted_kind
 from fabfile.scenario import Machine, Scenario
 
 
@@ -60,8 +61,10 @@ def up(scenario: Scenario, request: Request) -> None:
         if machine.name in todo.create:
             if reason := todo.create[machine.name]:
                 say(f"{machine.name:7} is made again: {reason}")
-            bare = wants_bare(request, records.get(machine.name))
-            machines.create(scenario, machine, layers[machine.name], bare, soft[machine.name])
+            kind, like = wanted_kind(request, records.get(machine.name)), layers[machine.name]
+            read = partial(machines.read, like)
+            extra = rough.files(scenario, machine, read) if kind == "rough" else {}
+            machines.create(scenario, machine, like, kind, soft[machine.name], extra)
         else:
             machines.refresh(scenario, machine, made[machine.name], soft[machine.name])
         machines.start(scenario, machine)
@@ -142,7 +145,7 @@ def status(scenario: Scenario) -> list[dict[str, str]]:
             "tier": " ".join(machine.tiers),
             "address": address,
             "state": state,
-            "image": "" if not record else "bare" if record.bare else "prepared",
+            "image": record.kind if record else "",
             "SSH": "answers" if greets else "",
         }
 
@@ -174,7 +177,6 @@ def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping[str, li
     if not todo.create:
         return {}
     everyone = lab_machines(scenario)
-    bare = {name for name in todo.create if wants_bare(request, records.get(name))}
     stock = images.Stock(
         machines.images(scenario.lab),
         images.users(render.user(machine) for machine in everyone),
@@ -182,14 +184,16 @@ def _images(scenario: Scenario, request: Request, todo: Plan) -> Mapping[str, li
         say,
     )
     prepared = {m.name: (m.release, tuple(request.packages.get(m.name, ()))) for m in everyone}
+    more = {"bare": (), "rough": rough.PACKAGES}
     wanted = {
-        name: (scenario.machine(name).release, ()) if name in bare else prepared[name]
+        name: (scenario.machine(name).release, more[kind]) if kind in more else prepared[name]
         for name in todo.create
+        for kind in [wanted_kind(request, records.get(name))]
     }
     found = stock.ensure(wanted)
     used = [each for name, each in records.items() if each and name not in todo.create]
     layers = {Path(layer).name for record in used for layer in record.layers}
-    images.prune(stock.directory, layers | stock.names(prepared.values()))
+    images.prune(stock.directory, layers | stock.names([*prepared.values(), *wanted.values()]))
     return found
 
 
@@ -213,8 +217,12 @@ def _soft(scenario: Scenario, machine: Machine, request: Request) -> dict[str, s
     resolv_conf = render.resolv_conf(
         text("/etc/resolv.conf"), text("/run/systemd/resolve/resolv.conf")
     )
+    hosts = render.hosts(scenario, machine)
+    record = machines.records(scenario.lab).get(machine.name)
     return {
-        "/etc/hosts": render.hosts(scenario, machine),
+        "/etc/hosts": rough.hosts(hosts, machine)
+        if wanted_kind(request, record) == "rough"
+        else hosts,
         "/etc/resolv.conf": resolv_conf,
         f"{render.home(machine)}/.ssh/authorized_keys": request.public_keys[machine.name],
     }

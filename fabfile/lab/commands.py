@@ -40,16 +40,19 @@ def up(
     machines: Iterable[str] = (),
     bare: bool | None = None,
     images_from: Path | None = None,
+    rough: bool = False,
 ) -> None:
     """Bring machines up, all unless named, and pin their host keys.
 
     `bare` True starts them from plain Debian, False from an image with their tier's packages, None
-    keeps each as it was made (new ones are prepared). A machine that was made otherwise than asked
+    keeps each as it was made (new ones are prepared). `rough` ones are bare, with all the harmless
+    oddities that people's machines have. A machine that was made otherwise than asked
     or described in config.py is made again. `images_from` is another lab's image directory to take
     finished images from. Raises LabError.
     """
     before = host_keys(scenario.lab).items()
-    _ask(scenario, _starting(scenario, "up", machines, bare, str(images_from or "")))
+    request = _starting(scenario, "up", machines, bare, str(images_from or ""))
+    _ask(scenario, replace(request, rough=rough))
     access.pin_host_keys(scenario)
     if not before & host_keys(scenario.lab).items():
         # None is the machine that it was: the databases are gone on purpose, with all the rest.

@@ -28,6 +28,11 @@ apt install --no-install-recommends "$@" || {
     apt update
     apt install --no-install-recommends "$@"
 }
+# Debian asks which locales to make: without an answer there is none.
+if [ -x "$root/usr/sbin/locale-gen" ]; then
+    echo 'es_ES.UTF-8 UTF-8' > "$root/etc/locale.gen"
+    chroot "$root" locale-gen > /dev/null
+fi
 apt clean
 rm -f "$root/usr/sbin/policy-rc.d" "$root"/var/cache/apt/*.bin "$root"/var/log/apt/* \
     "$root/var/log/dpkg.log"

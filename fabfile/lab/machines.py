@@ -14,7 +14,7 @@ import secrets
 import shutil
 import signal
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fabfile.engine.waiting import wait_until
@@ -42,6 +42,12 @@ class Record:
     layers: list[str]
     bare: bool
     soft: Mapping[str, str]
+    rough: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What it was made as: prepared, bare or rough."""
+        return "rough" if self.rough else "bare" if self.bare else "prepared"
 
 
 def homes(lab: Lab) -> Path:
@@ -76,9 +82,17 @@ def running(lab: Lab) -> set[str]:
 
 
 def create(
-    scenario: Scenario, machine: Machine, layers: list[Path], bare: bool, soft: Mapping[str, str]
+    scenario: Scenario,
+    machine: Machine,
+    layers: list[Path],
+    kind: str,
+    soft: Mapping[str, str],
+    extra: Mapping[str, str],
 ) -> None:
-    """Make a machine's directory again, with its own host key, addresses and machine-id."""
+    """Make a machine's directory again, with its own host key, addresses and machine-id.
+
+    `extra` are more files of its, by path; `kind` is kept for the record.
+    """
     home = homes(scenario.lab) / machine.name
     remove(scenario.lab, machine.name)
     upper = home / "upper"
@@ -101,8 +115,15 @@ def create(
     _own_certificate(upper, layers, machine)
     for path, text in soft.items():
         _put_soft(upper, layers, path, text, render.user(machine))
+    for path, text in extra.items():
+        owner = _owner(layers, render.user(machine)) if path.startswith("/home/") else (0, 0)
+        _put(upper, layers, path, text, owner=owner)
     record = Record(
-        render.definition(scenario, machine), [str(layer) for layer in layers], bare, dict(soft)
+        render.definition(scenario, machine),
+        [str(layer) for layer in layers],
+        kind != "prepared",
+        dict(soft),
+        kind == "rough",
     )
     _write_record(home, record)
 
@@ -122,7 +143,7 @@ def refresh(scenario: Scenario, machine: Machine, record: Record, soft: Mapping[
         else:
             layers = [Path(layer) for layer in record.layers]
             _put_soft(home / "upper", layers, path, text, render.user(machine))
-    _write_record(home, Record(record.definition, record.layers, record.bare, dict(soft)))
+    _write_record(home, replace(record, soft=dict(soft)))
     return True
 
 
@@ -239,14 +260,28 @@ def _put_soft(upper: Path, layers: list[Path], path: str, text: str, user: str) 
     if not path.startswith(("/home/", "/root/")):
         _put(upper, layers, path, text)
         return
-    for line in (layers[-1] / "etc/passwd").read_text().splitlines():
-        fields = line.split(":")
-        if fields[0] == user:
-            owner = int(fields[2]), int(fields[3])
+    owner = _owner(layers, user)
     _put(upper, layers, path, text, mode=0o600, owner=owner)
     directory = upper / Path(path.lstrip("/")).parent
     os.chmod(directory, 0o700)
     os.chown(directory, *owner)
+
+
+def _owner(layers: list[Path], user: str) -> tuple[int, int]:
+    """Return the numbers of a user of the images, and of its group."""
+    for line in read(layers, "/etc/passwd").splitlines():
+        fields = line.split(":")
+        if fields[0] == user:
+            return int(fields[2]), int(fields[3])
+    raise LabError(f"The image {layers[-1]} has no user {user}.")
+
+
+def read(layers: list[Path], path: str) -> str:
+    """Return the text of a file as the images have it, "" when none does."""
+    for layer in layers:
+        if (file := layer / path.lstrip("/")).exists():
+            return file.read_text()
+    return ""
 
 
 def _own_certificate(upper: Path, layers: list[Path], machine: Machine) -> None:

@@ -15,12 +15,14 @@ from fabfile.scenario import Machine, Scenario
 class Request:
     """What is asked of the lab; empty `machines` means all.
 
-    `bare` None keeps each machine as it was made; `packages` and `public_keys` are by machine.
+    `bare` None keeps each machine as it was made; `rough` ones are bare, with oddities. `packages`
+    and `public_keys` are by machine.
     """
 
     action: str
     machines: tuple[str, ...] = ()
     bare: bool | None = None
+    rough: bool = False
     kill: bool = False
     images: bool = False
     images_from: str = ""
@@ -54,7 +56,7 @@ def plan(
         if request.machines and machine.name not in request.machines:
             continue
         record = records.get(machine.name)
-        reason = _why_again(scenario, machine, record, request.bare)
+        reason = _why_again(scenario, machine, record, request)
         if reason:
             create[machine.name] = "" if machine.name not in records else reason
         elif machine.name not in running:
@@ -65,14 +67,13 @@ def plan(
 
 
 def _why_again(
-    scenario: Scenario, machine: Machine, record: Record | None, bare: bool | None
+    scenario: Scenario, machine: Machine, record: Record | None, request: Request
 ) -> str:
     """Return why a machine cannot stay as it is, "" when it can."""
     if not record:
         return "its making was cut short"
-    if bare is not None and record.bare != bare:
-        kinds = ("prepared", "bare")
-        return f"it was {kinds[record.bare]}, {kinds[bare]} is wanted"
+    if (kind := wanted_kind(request, record)) != record.kind:
+        return f"it was {record.kind}, {kind} is wanted"
     now, then = render.definition(scenario, machine), record.definition
     changes = [
         f"{name} was {then.get(name) or 'absent'}, is {now.get(name) or 'absent'}"
@@ -84,6 +85,8 @@ def _why_again(
     return "; ".join(changes)
 
 
-def wants_bare(request: Request, record: Record | None) -> bool:
-    """Return whether a machine is to be plain Debian: as asked, else as it was, else prepared."""
-    return (record.bare if record else False) if request.bare is None else request.bare
+def wanted_kind(request: Request, record: Record | None) -> str:
+    """Return what a machine is to be: as asked, else as it was, else prepared."""
+    if request.bare is None:
+        return record.kind if record else "prepared"
+    return "rough" if request.rough else "bare" if request.bare else "prepared"

@@ -30,11 +30,14 @@ def _names(text: str) -> list[str]:
 @task(
     help={
         "bare": "start from plain Debian, as rented machines come; makes prepared ones again",
+        "rough": "bare, and with oddities: languages, shells, noise, others at work",
         "prepared": "start from images with each tier's packages; makes bare ones again",
         "machines": "only these, separated by commas",
     }
 )
-def up(c: Context, bare: bool = False, prepared: bool = False, machines: str = "") -> None:
+def up(
+    c: Context, bare: bool = False, prepared: bool = False, rough: bool = False, machines: str = ""
+) -> None:
     """Start the scenario's machines on this computer (needs sudo).
 
     Machines that run are left alone, stopped ones started, those whose entry in config.py has
@@ -42,10 +45,11 @@ def up(c: Context, bare: bool = False, prepared: bool = False, machines: str = "
     """
     from fabfile.lab import commands
 
-    if bare and prepared:
-        raise Exit("--bare and --prepared contradict each other; give one of them.", 1)
+    if bare + prepared + rough > 1:
+        raise Exit("--bare, --prepared and --rough contradict each other; give one of them.", 1)
     with _scenario() as scenario:
-        commands.up(scenario, _names(machines), True if bare else False if prepared else None)
+        kind = True if bare or rough else False if prepared else None
+        commands.up(scenario, _names(machines), kind, rough=rough)
 
 
 @task(help={"images": "remove the images, too: the next lab.up builds them again"})
