@@ -17,7 +17,6 @@ FILTERS = {
     "netfilter-persistent.service": "netfilter-persistent",
     "nftables.service": "nftables.service",
     "tailscaled.service": "Tailscale",
-    "ufw.service": "ufw",
 }
 # Those that close what they were not told to open.
 CLOSING = ("firewalld", "netfilter-persistent", "nftables.service", "ufw")
@@ -39,13 +38,15 @@ class Neighbours:
         return tuple((UNITS, unit) for unit in FILTERS)
 
     def probe(self) -> str:
-        """Print what is active; ufw.service is so, too, where its rules are not."""
+        """Print what is active; ufw's unit tells that of the last boot, and ufw.conf of now."""
         asks = [
             f'case $(block_of "$units" Id={unit}) in *ActiveState=active*) echo {name} ;; esac'
             for unit, name in FILTERS.items()
         ]
-        enabled = 'grep -qsi "^ENABLED=yes" /etc/ufw/ufw.conf && echo ufw ;; esac'
-        return "\n".join([*asks[:-1], asks[-1].replace("echo ufw ;; esac", enabled)])
+        ufw = (
+            "[ ! -e /etc/ufw/ufw.conf ] || ! grep -qi '^ENABLED=yes' /etc/ufw/ufw.conf || echo ufw"
+        )
+        return "\n".join([*asks, ufw])
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Change nothing."""
