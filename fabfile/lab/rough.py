@@ -29,6 +29,7 @@ cd /tmp
 """
 MOTD = "**** This system is monitored. ****\n" * 3
 SSHD = "Banner /etc/issue.net\nPrintMotd yes\n"
+UMASK = "session optional pam_umask.so umask=0077\n"
 FSTAB = "tmpfs /tmp tmpfs rw,nosuid,nodev,noexec 0 0\n"
 CRON = "* * * * * root logger theirs\n"
 UPDATES = "@reboot root apt-get -qq update && unattended-upgrade\n"
@@ -52,11 +53,9 @@ def files(scenario: Scenario, machine: Machine, read: Callable[[str], str]) -> d
         "/etc/default/locale": f"LANG={LOCALES[place % len(LOCALES)]}\n",
         "/etc/fstab": FSTAB,
         "/etc/issue.net": MOTD,
-        "/etc/login.defs": re.sub(
-            r"^UMASK\s+\d+", "UMASK 077", read("/etc/login.defs"), flags=re.M
-        ),
         "/etc/motd": MOTD,
         "/etc/needrestart/conf.d/theirs.conf": NEEDRESTART,
+        "/etc/pam.d/sshd": read("/etc/pam.d/sshd") + UMASK,
         "/etc/passwd": own.sub(rf"\1:{shell}", read("/etc/passwd")),
         "/etc/ssh/sshd_config.d/20-theirs.conf": SSHD,
         **{f"{home}/{name}": NOISE for name in (".bashrc", ".profile", ".zshenv")},

@@ -18,6 +18,7 @@ ORDER = {
     "takes_the_lab_away": "removes machines",
     "begins_with_bare_machines": "compares what comes of bare machines with prepared ones",
     "installs_packages": "leaves packages on machines that they have of nobody else",
+    "makes_machines_rough": "gives all machines the oddities that people's machines have",
 }
 DEFAULT = "disturbs"
 
