@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from fabfile.lab import images, machines, network, preflight, render, rough
+from fabfile.lab import disk, images, machines, network, preflight, render, rough
 from fabfile.lab.host import LabError, answers_ssh, one_at_a_time
 from fabfile.lab.planning import Plan, Request, lab_machines, plan, wanted_kind
 from fabfile.scenario import Machine, Scenario
@@ -62,7 +62,7 @@ def up(scenario: Scenario, request: Request) -> None:
             if reason := todo.create[machine.name]:
                 say(f"{machine.name:7} is made again: {reason}")
             kind, like = wanted_kind(request, records.get(machine.name)), layers[machine.name]
-            read = partial(machines.read, like)
+            read = partial(disk.read, like)
             extra = rough.files(scenario, machine, read) if kind == "rough" else {}
             machines.create(scenario, machine, like, kind, soft[machine.name], extra)
         else:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fabfile.engine.waiting import wait_until
-from fabfile.lab import render
+from fabfile.lab import disk, render
 from fabfile.lab.host import LabError, answers_ssh, run, tail
 from fabfile.scenario import Lab, Machine, Scenario
 
@@ -29,8 +29,6 @@ ISOLATE = """\
 eval "interface=\\${$#}"
 echo 1 > "/sys/class/net/$interface/brport/isolated"
 """
-SNAKEOIL = "etc/ssl/private/ssl-cert-snakeoil.key"
-CERTIFICATE = "etc/ssl/certs/ssl-cert-snakeoil.pem"
 START_SECONDS = 60
 
 
@@ -109,15 +107,15 @@ def create(
         "/etc/ssh/ssh_host_ed25519_key.pub": key.with_suffix(".pub").read_text(),
     }
     for path, text in files.items():
-        _put(upper, layers, path, text)
-    _put(upper, layers, "/etc/ssh/ssh_host_ed25519_key", key.read_text(), mode=0o600)
+        disk.put(upper, layers, path, text)
+    disk.put(upper, layers, "/etc/ssh/ssh_host_ed25519_key", key.read_text(), mode=0o600)
     key.unlink()
-    _own_certificate(upper, layers, machine)
+    disk.own_certificate(upper, layers, machine)
     for path, text in soft.items():
-        _put_soft(upper, layers, path, text, render.user(machine))
+        disk.put_soft(upper, layers, path, text, render.user(machine))
     for path, text in extra.items():
-        owner = _owner(layers, render.user(machine)) if path.startswith("/home/") else (0, 0)
-        _put(upper, layers, path, text, owner=owner)
+        owner = disk.owner_of(layers, render.user(machine)) if path.startswith("/home/") else (0, 0)
+        disk.put(upper, layers, path, text, owner=owner)
     record = Record(
         render.definition(scenario, machine),
         [str(layer) for layer in layers],
@@ -142,7 +140,7 @@ def refresh(scenario: Scenario, machine: Machine, record: Record, soft: Mapping[
             run(*attach, "sh", "-c", 'cat > "$0"', path, stdin=text)
         else:
             layers = [Path(layer) for layer in record.layers]
-            _put_soft(home / "upper", layers, path, text, render.user(machine))
+            disk.put_soft(home / "upper", layers, path, text, render.user(machine))
     _write_record(home, replace(record, soft=dict(soft)))
     return True
 
@@ -218,88 +216,6 @@ def _write_record(home: Path, record: Record) -> None:
 def _log(path: Path) -> str:
     text = path.read_text(errors="replace") if path.exists() else ""
     return tail(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)) or "    (nothing)"
-
-
-def _stat(layers: list[Path], path: str) -> os.stat_result | None:
-    """Return what the images say of a path, None when none of them has it."""
-    for layer in layers:
-        if (layer / path).exists():
-            return (layer / path).lstat()
-    return None
-
-
-def _directories(upper: Path, layers: list[Path], path: str) -> None:
-    """Make the parents of a path as the images have them: the overlay shows ours, not theirs."""
-    for parent in reversed(Path(path).parents[:-1]):
-        if not (upper / parent).exists():
-            (upper / parent).mkdir()
-            if like := _stat(layers, str(parent)):
-                os.chown(upper / parent, like.st_uid, like.st_gid)
-                os.chmod(upper / parent, like.st_mode & 0o7777)
-
-
-def _put(
-    upper: Path,
-    layers: list[Path],
-    path: str,
-    text: str,
-    mode: int = 0o644,
-    owner: tuple[int, int] = (0, 0),
-) -> None:
-    relative = path.lstrip("/")
-    _directories(upper, layers, relative)
-    file = upper / relative
-    file.unlink(missing_ok=True)  # it may be a link by now: write no further than here
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as stream:
-        stream.write(text)
-    os.chmod(file, mode)
-    os.chown(file, *owner)
-
-
-def _put_soft(upper: Path, layers: list[Path], path: str, text: str, user: str) -> None:
-    if not path.startswith(("/home/", "/root/")):
-        _put(upper, layers, path, text)
-        return
-    owner = _owner(layers, user)
-    _put(upper, layers, path, text, mode=0o600, owner=owner)
-    directory = upper / Path(path.lstrip("/")).parent
-    os.chmod(directory, 0o700)
-    os.chown(directory, *owner)
-
-
-def _owner(layers: list[Path], user: str) -> tuple[int, int]:
-    """Return the numbers of a user of the images, and of its group."""
-    for line in read(layers, "/etc/passwd").splitlines():
-        fields = line.split(":")
-        if fields[0] == user:
-            return int(fields[2]), int(fields[3])
-    raise LabError(f"The image {layers[-1]} has no user {user}.")
-
-
-def read(layers: list[Path], path: str) -> str:
-    """Return the text of a file as the images have it, "" when none does."""
-    for layer in layers:
-        if (file := layer / path.lstrip("/")).exists():
-            return file.read_text()
-    return ""
-
-
-def _own_certificate(upper: Path, layers: list[Path], machine: Machine) -> None:
-    """Replace the key that Debian's ssl-cert made for the image: every machine would share it."""
-    like = _stat(layers, SNAKEOIL)
-    if not like:
-        return
-    for path in (SNAKEOIL, CERTIFICATE):
-        _directories(upper, layers, path)
-    run(
-        # An RSA key, as Debian's own, takes a quarter of a second.
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-        *("-nodes", "-days", "3650"),
-        *("-subj", f"/CN={machine.name}", "-addext", f"subjectAltName=DNS:{machine.name}"),
-        *("-keyout", upper / SNAKEOIL, "-out", upper / CERTIFICATE),
-    )
-    os.chown(upper / SNAKEOIL, like.st_uid, like.st_gid)
-    os.chmod(upper / SNAKEOIL, like.st_mode & 0o7777)
 
 
 def _kill_remains(home: Path) -> None:

@@ -44,7 +44,7 @@ def files(scenario: Scenario, machine: Machine, read: Callable[[str], str]) -> d
     """Return the files of a rough machine, by path; `read` answers those of its image."""
     place = lab_machines(scenario).index(machine)
     user = render.user(machine)
-    home = f"/home/{user}"
+    home = render.home(machine)
     shell = SHELLS[place % len(SHELLS)]
     own = re.compile(rf"^({user}:.*):[^:]*$", re.M)
     return {

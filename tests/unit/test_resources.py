@@ -18,7 +18,6 @@ from fabfile.engine.resources import (
     Port,
     Run,
     Service,
-    Unique,
     Unpacked,
     User,
 )
@@ -74,34 +73,6 @@ def test_plan(resource, facts, summary):
     change = resource.plan(facts, NOTHING)
     assert (change and change.summary) == summary
     assert change is None or change.key == resource.key
-
-
-def test_a_package_that_is_held_back_and_missing_is_refused():
-    assert Packages("a").plan("hi a\n", NOTHING) is None
-    with pytest.raises(Refused, match="a must be installed, and is held back by 'apt-mark hold'"):
-        Packages("a", "b").plan("hn a\nii b\n", NOTHING)
-
-
-@pytest.mark.parametrize(
-    "facts", ["grafana:x:900:5::/:/bin/sh\n", "crm:x:7:7::/srv:/bin/sh\ngrafana:x:900:\n"]
-)
-def test_a_number_of_somebody_else_is_refused(facts):
-    with pytest.raises(Refused, match="is that of grafana; choose another"):
-        User("crm", 900, "/srv", "; choose another").plan(facts, NOTHING)
-
-
-def test_a_masked_unit_is_refused():
-    with pytest.raises(Refused, match=r"'systemctl unmask a\.service' there"):
-        SERVICE.plan("ActiveState=inactive\nLoadState=masked\n", NOTHING)
-
-
-def test_a_copy_of_a_machine_is_refused_and_one_without_is_not():
-    number = Unique("its number", "cat number", "it is a copy")
-    assert number.refusal("7\n", [("a", "8\n"), ("b", "")]) is None
-    assert number.refusal("", [("a", "")]) is None
-    assert str(number.refusal("7\n", [("a", "7\n")])) == (
-        "its number, 7, is also that of a: it is a copy"
-    )
 
 
 def test_a_diff_is_unified_and_shows_just_the_edit():
