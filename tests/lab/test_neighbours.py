@@ -4,6 +4,7 @@ import pytest
 
 from tests.lab import places
 from tests.lab.commands import wait_for
+from tests.lab.places import VERSION
 
 CLOSED = """
 nft add table inet theirs
@@ -94,8 +95,8 @@ def test_a_port_of_the_statistics_that_is_taken_is_said(repaired):
 @pytest.fixture
 def without_cluster(repaired):
     """Have PostgreSQL without a cluster, and our settings in its way; all is back behind it."""
-    unit, settings = "postgresql@15-main", "/etc/postgresql/15/main"
-    data = "/var/lib/postgresql/15/main"
+    unit, settings = f"postgresql@{VERSION}-main", f"/etc/postgresql/{VERSION}/main"
+    data = f"/var/lib/postgresql/{VERSION}/main"
     repaired.do(
         "bbdd",
         f"systemctl stop {unit}; mv {settings} {settings}.away; mv {data} {data}.away\n"
@@ -113,7 +114,7 @@ def test_a_cluster_that_the_package_has_not_made_is_made(without_cluster):
     # It is for a person to say that there was no database.
     assert "--new-database" in without_cluster.fab("deploy", code=1).err
     done = without_cluster.fab("deploy", "--new-database", limit=120)
-    assert "have the cluster 15/main" in done.out
+    assert f"have the cluster {VERSION}/main" in done.out
     assert without_cluster.sql("SELECT DISTINCT datcollate FROM pg_database") == "C.UTF-8"
     without_cluster.await_seen()
     assert without_cluster.planned() == []
