@@ -13,7 +13,7 @@ from fabfile import pipeline
 from fabfile.engine.converge import LOOK, MachineErrors, Plan, Report, Stage, execute
 from fabfile.engine.planning import make_plan
 from fabfile.engine.remote import Remote
-from fabfile.operations import databases
+from fabfile.operations import databases, retiring
 from fabfile.operations.progress import Progress, console, hide, interruptible
 from fabfile.operations.session import (
     connected,
@@ -24,7 +24,7 @@ from fabfile.operations.session import (
     scenario,
     without_absent,
 )
-from fabfile.scenario import ROOT, Scenario, systems
+from fabfile.scenario import ROOT, Scenario, deployed, systems
 from fabfile.scenario.credentials import known_secrets, make_secrets
 from fabfile.tiers.app.rolling import BatchError
 from fabfile.tiers.app.sources import REF, SourceError, has_commits
@@ -53,6 +53,8 @@ def deploy(
     with operation(wanted, names, what, wait, switches=not tier) as remotes:
         wanted = without_absent(wanted, names, remotes)
         bring(wanted, pipeline.stages(wanted, tier, batch), remotes, started)
+    if not tier:
+        retiring.tell(wanted)
     if ref:
         console.print(
             f"{wanted.application.name} runs {ref}, and config.py names "
@@ -81,6 +83,7 @@ def bring(
     Raises Exit on failure.
     """
     plan = planned(stages, remotes, wanted)
+    deployed.note(wanted, machines_of(stages))
     of_database = any("database" in wanted.machine(name).tiers for name in machines_of(stages))
     if not plan:
         if of_database:

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from invoke import Collection, Context, Task, task
 from invoke.exceptions import Exit
 
-from fabfile.operations import cloud_init, deployment, exchange, membership, reach, scaling
+from fabfile.operations import (
+    cloud_init,
+    deployment,
+    exchange,
+    membership,
+    reach,
+    retiring,
+    scaling,
+)
 from fabfile.operations import picture as scenario_picture
 from fabfile.operations import status as status_report
 from fabfile.tiers.tier import Tier
@@ -81,6 +89,12 @@ def remove_server(
 ) -> None:
     """Remove an app server, also a dead or half-added one: remove-server --name s4."""
     scaling.remove([name], scaling.number("--limit", limit), force, wait)
+
+
+@task(help={"name": "its name", "yes": "do not ask"})
+def retire(context: Context, name: str, yes: bool = False) -> None:
+    """Take off a machine that is no longer in the scenario what deploy has put there."""
+    retiring.retire(name, yes)
 
 
 @task(help={"servers": "how many there shall be", "wait": WAIT})
@@ -183,7 +197,7 @@ def cloud_init_data(context: Context, machine: str = "") -> None:
 SCENARIO = Collection("scenario", import_scenario, export_scenario, cloud_init_data)
 ALL: tuple[Task[Callable[..., None]], ...] = (
     *(deploy, plan, status, verify, show_address, picture, flows, benchmark),
-    *(add_server, remove_server, scale, maintenance),
+    *(add_server, remove_server, scale, maintenance, retire),
 )
 
 

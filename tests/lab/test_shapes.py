@@ -10,6 +10,8 @@ from tests.lab.apart import Apart
 from tests.lab.commands import wait_for
 
 NUMBERS = {"solo": 11, "nas1": 21, "nas2": 22, "nas3": 23}
+# One that comes and goes.
+GUEST = "s9"
 TABLE = "inet crm_host"
 # A table of somebody else's.
 FOREIGN = "nft add table inet other; nft add chain inet other mine"
@@ -17,6 +19,8 @@ FOREIGN = "nft add table inet other; nft add chain inet other mine"
 
 def tiers(name):
     """Return what a machine is there for."""
+    if name == GUEST:
+        return ["app"]
     return ["balancer", "app", "database"] if name == "solo" else ["storage"]
 
 
@@ -38,7 +42,7 @@ def rented(shapes, network, names):
 
 @pytest.fixture(scope="module")
 def shapes(lab, tmp_path_factory):
-    """Give four machines of plain Debian."""
+    """Give machines of plain Debian."""
     place = places.apart("shapes")
     machines = {
         name: {
@@ -46,7 +50,7 @@ def shapes(lab, tmp_path_factory):
             "private": f"{place.lans}4.{number}",
             "management": f"{place.management}{number}",
         }
-        for name, number in NUMBERS.items()
+        for name, number in {**NUMBERS, GUEST: 19}.items()
     }
     control = {"private": f"{place.lans}4.2", "management": f"{place.management}1"}
     machines["control"] = {"tier": "control", **control}
@@ -138,3 +142,28 @@ def test_rules_that_lock_us_out_undo_themselves(shapes, grown):
     # Nobody can look until a new connection is let in.
     wait_for("the rules from before", lambda: shapes.do("nas1", look) == open_, 40)
     assert "loaded" in shapes.do("nas1", f"{program} status")
+
+
+def test_a_machine_that_left_is_named_and_cleaned(shapes, grown):
+    private = rented(shapes, "private", [*NUMBERS])
+    more = rented(shapes, "private", [*NUMBERS, GUEST])
+    assert "s9 is no longer" not in shapes.task("fab", "deploy", config=more)
+    assert "is a machine of the scenario" in shapes.task(
+        "invoke", "retire", "--name", GUEST, "--yes", config=more, code=1
+    )
+    said = shapes.task("fab", "deploy", config=private)
+    assert "s9 is no longer in private-4.py: it runs on as it was" in said
+    assert "say --yes" in shapes.task("invoke", "retire", "--name", GUEST, config=private, code=1)
+    shapes.task("invoke", "retire", "--name", GUEST, "--yes", config=private)
+    left = (
+        "grep -rls 'Written by the deployer' /etc || :; ls -d /srv/crm /var/lib/crm-deployer || :"
+    )
+    assert (
+        shapes.do(GUEST, f"{left} 2>/dev/null; id -u crm 2>/dev/null || echo nobody") == "nobody\n"
+    )
+    assert "crm_host" not in shapes.do(GUEST, "nft list tables; systemctl is-active crm || :")
+    assert "s9" not in shapes.task("fab", "deploy", config=private)
+    known = "deployed to no machine s9"
+    assert known in shapes.task(
+        "invoke", "retire", "--name", GUEST, "--yes", config=private, code=1
+    )
