@@ -13,7 +13,8 @@ from contextlib import contextmanager
 
 import paramiko
 
-from fabfile.engine.remote import READY, MachineError, Remote
+from fabfile.engine.remote import MachineError, Remote
+from fabfile.engine.root import READY
 from fabfile.engine.script import STATE
 
 BEAT_SECONDS = 15
@@ -87,5 +88,5 @@ def _await(
                 channel.settimeout(None)
     except (TimeoutError, OSError) as error:
         seen.append(str(error) or f"no answer within {ANSWER_SECONDS} s")
-    said = " | ".join(line for line in seen if line != READY)
+    said = " | ".join(seen).rpartition(READY)[2].strip(" |")
     raise MachineError(remote.name, f"its lock could not be taken: {said or 'no answer'}")

@@ -6,7 +6,6 @@ no size limit applies. Every failure is a `MachineError`: one sentence with the 
 
 from __future__ import annotations
 
-import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -22,12 +21,8 @@ from fabfile.engine.connecting import (
     close_connection,
     open_connection,
 )
+from fabfile.engine.root import READY, as_root, why_not_root
 
-# Announces that sudo has let us in: what comes before it is the login shell's or sudo's own.
-READY = "@@root"
-# What programs say is compared with English, whatever the machine speaks to its people. C.UTF-8 is
-# part of Debian's libc-bin. LANGUAGE goes before all other variables (gettext manual, 2.3.3).
-LOCALE = "unset LANGUAGE; export LC_ALL=C.UTF-8"
 # What paramiko raises when a connection breaks; AttributeError when another thread has closed it.
 BROKEN = (OSError, EOFError, AttributeError, paramiko.SSHException)
 
@@ -74,8 +69,11 @@ class _Limit:
 class Remote:
     """A machine's connection: opened at first use, closed by `close`.
 
-    It may be closed from another thread: what runs on it then sees its output end.
+    It may be closed from another thread: what runs on it then sees its output end. `sudo_password`
+    is what sudo asks for, on all machines; without it, sudo must ask for nothing.
     """
+
+    sudo_password = ""
 
     def __init__(self, name: str, login: LoginLike) -> None:
         self.name = name
@@ -148,13 +146,14 @@ class Remote:
         """
         try:
             channel = self.start(command)
-            ready = False
+            before = ""
             for line in channel.makefile("r", 1):
-                if ready:
+                if before.endswith(f"{READY}\n"):
                     on_line(line.rstrip("\n"))
-                ready = ready or line == READY + "\n"
+                else:
+                    before += line
             said = channel.makefile_stderr().read().decode(errors="replace")
-            self._checked(channel.recv_exit_status(), f"{READY}\n" if ready else "", said)
+            self._checked(channel.recv_exit_status(), before, said)
         except BROKEN as error:
             raise self._broken(error) from error
 
@@ -165,13 +164,11 @@ class Remote:
         """
         connection = self._connected()
         self.round_trips += 1
-        # What sudo itself says, such as a host name it cannot resolve, is no output of the command.
-        root = shlex.quote(f"exec 2>&1; echo {READY}; {LOCALE}; {command}")
         try:
             channel: paramiko.Channel = connection.transport.open_session(timeout=CONNECT_SECONDS)
-            channel.exec_command(
-                f'if [ "$(id -u)" = 0 ]; then sh -c {root}; else sudo -n sh -c {root}; fi'
-            )
+            channel.exec_command(as_root(command, bool(self.sudo_password)))
+            if self.sudo_password:
+                channel.sendall(f"{self.sudo_password}\n".encode())
         except BROKEN as error:
             raise self._broken(error) from error
         return channel
@@ -235,9 +232,5 @@ class Remote:
         if ready:
             return Output(code, after)
         user = self.login.user or "the login user"
-        reason = said.strip().splitlines()[-1:] or [f"exit code {code}"]
-        raise MachineError(
-            self.name,
-            f"{user} may not become root by 'sudo -n' ({reason[0]}); there, put the line "
-            f"'{user} ALL=(ALL) NOPASSWD: ALL' into /etc/sudoers.d/{user}",
-        )
+        reason = why_not_root(user, code, text, said, bool(self.sudo_password))
+        raise MachineError(self.name, reason)

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fabfile.engine.remote import READY, MachineError, Remote
+from fabfile.engine.remote import MachineError, Remote
+from fabfile.engine.root import READY
 
 
 class Channel:
