@@ -7,15 +7,27 @@ said of it by name.
 from __future__ import annotations
 
 import logging
+import random
 import socket
-from collections.abc import Iterator
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import paramiko
-from fabric import Connection
+from fabric import Config, Connection
+
+from fabfile.engine.identities import BadKey, Identities, unlock
+from fabfile.engine.known_hosts import Policy, keys_of
+from fabfile.engine.refusals import is_silence, refusal, was_dropped
+from fabfile.engine.ssh_settings import NoSettings, Settings, own_file, settings, split
 
 CONNECT_SECONDS = 10
+# A chain of jump hosts that is longer leads in a circle.
+MOST_HOPS = 8
 # Without a handler, Python prints what paramiko's threads log: tracebacks of what we put in a
 # sentence.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -67,124 +79,196 @@ class NotConnected(Exception):
         super().__init__(sentence)
 
 
+@dataclass
+class _Hop:
+    """One connection on the way to a machine: the way there, and what lets us in."""
+
+    way: Settings
+    identities: Identities
+    connection: Connection
+    ssh: list[str]
+
+
 def open_connection(login: LoginLike) -> Connection:
     """Return an open connection, through open ones to the jump hosts before it.
 
     Raises NotConnected.
     """
-    if login.key and not login.key.is_file():
-        raise NotConnected(f"the SSH key {login.key} does not exist; see {login.key_from}")
+    hops: list[_Hop] = []
     try:
-        connection = _prepared(login)
+        for way, given in _ways(login):
+            hops.append(_hop(login, way, given, hops[-1].connection if hops else None))
+            _open(hops[-1])
+    except NoSettings as error:
+        _close(hops)
+        raise NotConnected(str(error)) from error
+    except BadKey as error:
+        _close(hops)
+        raise NotConnected(f"{error}; see {login.key_from}") from error
+    except NotConnected:
+        raise
     except Exception as error:
-        raise NotConnected(
-            f"~/.ssh/config or known_hosts cannot be used for {login.host}: "
-            f"{str(error) or type(error).__name__}; try 'ssh {login.host}'"
-        ) from error
-    for hop in reversed(list(_hops(connection))):
+        _close(hops)
+        if not hops:
+            said = str(error) or type(error).__name__
+            raise NotConnected(
+                f"~/.ssh cannot be used for {login.host}: {said}; try 'ssh {login.host}'"
+            ) from error
+        last = hops[-1]
+        where = "" if last.way == _way(login) else f"the jump host {last.way.host}: "
+        places = (login.host_from, login.key_from)
+        why = refusal(error, last.way, last.identities, places, CONNECT_SECONDS)
+        raise NotConnected(where + why, is_silence(error)) from error
+    return hops[-1].connection
+
+
+def unlock_keys(logins: Iterable[LoginLike]) -> None:
+    """Ask a person at a terminal for the passphrases without which nobody lets us in.
+
+    It comes before anything is shown that a question would disturb.
+    """
+    for login in logins:
         try:
-            hop.open()
-            hop.transport.set_keepalive(15)
-            # For the way on from a jump host: paramiko's own limit is an hour.
-            hop.transport.channel_timeout = CONNECT_SECONDS
-        except Exception as error:
-            close_connection(connection)
-            where = "" if hop is connection else f"the jump host {hop.host}: "
-            raise NotConnected(where + _refusal(error, hop, login), _is_silence(error)) from error
-    return connection
+            way = _way(login)
+            identities = _identities(way)
+        except (NotConnected, NoSettings, BadKey):
+            continue  # said when it is connected to
+        if not identities.keys and identities.locked:
+            unlock(identities.locked[0])
 
 
 def close_connection(connection: Connection) -> None:
     """Close a connection and those to the jump hosts before it."""
-    for hop in _hops(connection):
-        hop.close()
-
-
-def _hops(connection: Connection) -> Iterator[Connection]:
-    """Yield a connection and the ones it goes through, the farthest first."""
     hop: Connection | str | None = connection
-    while isinstance(hop, Connection):  # a ProxyCommand is text
-        yield hop
+    while isinstance(hop, Connection):
+        hop.close()
         hop = hop.gateway
 
 
-def _prepared(login: LoginLike) -> Connection:
-    keys = {"key_filename": [str(login.key)], "allow_agent": False, "look_for_keys": False}
+def _close(hops: Iterable[_Hop]) -> None:
+    for hop in hops:
+        # Also a connection that was not opened to its end.
+        hop.connection.client.close()
+
+
+def _way(login: LoginLike) -> Settings:
+    """Return the way to a machine: ssh's own, but for what the login says; raises NotConnected."""
+    if login.key and not login.key.is_file():
+        raise NotConnected(f"the SSH key {login.key} does not exist; see {login.key_from}")
+    way = settings(login.host, login.user, login.port)
+    if login.key:
+        way = replace(way, keys=(login.key,), only_keys=True)
+    return replace(way, known_hosts=(login.known_hosts,)) if login.known_hosts else way
+
+
+def _ways(login: LoginLike) -> Iterator[tuple[Settings, str]]:
+    """Yield the ways to the jump hosts and to the machine, in order, each with what it is called.
+
+    A chain names all but the way to its first host, which may have a jump host of its own, as ssh
+    has it.
+    """
+    last = _way(login)
+    ways = [(last, login.host)]
+    while ways[0][0].jumps:
+        if len(ways) > MOST_HOPS:
+            raise NoSettings(f"the jump hosts before {login.host} lead in a circle")
+        named = [(settings(*split(target)), split(target)[0]) for target in ways[0][0].jumps]
+        # A pattern for all hosts holds for the jump host, too.
+        if (named[-1][0].host, named[-1][0].port) == (ways[0][0].host, ways[0][0].port):
+            break
+        ways = [*((_as_jump(way, login), given) for way, given in named), *ways]
+    yield from ways
+
+
+def _as_jump(way: Settings, login: LoginLike) -> Settings:
+    """Return the way to a jump host: it gets the login's key, too, and must be known as it is."""
+    keys = (login.key, *way.keys) if login.key else way.keys
+    known = (login.known_hosts,) if login.known_hosts else way.known_hosts
+    return replace(way, keys=keys, known_hosts=known)
+
+
+def _identities(way: Settings) -> Identities:
+    return Identities(way.user, way.keys, way.agent, way.only_keys)
+
+
+def _hop(login: LoginLike, way: Settings, given: str, before: Connection | None) -> _Hop:
+    identities = _identities(way)
     connection = Connection(
-        login.host,
-        user=login.user,
-        port=login.port,
-        connect_kwargs=keys if login.key else {},
+        way.host,
+        user=way.user,
+        port=way.port,
+        gateway=before or False,
+        config=Config(lazy=True, ssh_config=paramiko.SSHConfig()),
+        connect_timeout=CONNECT_SECONDS,
+        connect_kwargs={"auth_strategy": identities},
     )
-    for hop in _hops(connection):
-        hop.connect_timeout = CONNECT_SECONDS
-        if login.key and hop is not connection:
-            own = hop.connect_kwargs.get("key_filename", [])
-            hop.connect_kwargs = {**hop.connect_kwargs, "key_filename": [str(login.key), *own]}
-        # Fabric accepts any host key; we accept the known ones.
-        hop.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        for path in _known_hosts(hop, login):
-            if path.is_file():
-                hop.client.load_host_keys(str(path))
-    return connection
+    files = " ".join(map(str, way.known_hosts))
+    ssh = [
+        "ssh",
+        *own_file(),
+        "-o",
+        f"UserKnownHostsFile={files}",
+        "-l",
+        way.user,
+        "-p",
+        str(way.port),
+    ]
+    return _Hop(way, identities, connection, [*ssh, "--", given, "true"])
 
 
-def _known_hosts(connection: Connection, login: LoginLike) -> list[Path]:
-    if login.known_hosts:
-        return [login.known_hosts]
-    named = connection.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts")
-    return [*map(Path.expanduser, map(Path, named.split())), Path("/etc/ssh/ssh_known_hosts")]
+def _open(hop: _Hop) -> None:
+    """Open a connection; a server that has too many at once is asked again for a while."""
+    end = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            _try(hop)
+            return
+        except Exception as error:
+            # One of many that came at the same time: not all of them come again at the same time.
+            pause = random.uniform(0.1, 0.5)
+            if hop.way.proxy or not was_dropped(error) or time.monotonic() + pause > end:
+                raise
+            hop.connection.client.close()
+            time.sleep(pause)
 
 
-def _refusal(error: Exception, connection: Connection, login: LoginLike) -> str:
-    """Return why a connection could not be opened, and what to do, as one sentence."""
-    host, port, user = connection.host, connection.port, connection.user
-    known = _known_hosts(connection, login)[0]
-    where = f"{host}:{port}"
-    if isinstance(error, paramiko.BadHostKeyException):
-        return (
-            f"{where} shows another host key than the one in {known}: it was installed again, "
-            f"or someone is in between; when you know which, 'ssh-keygen -R {host} -f {known}'"
-        )
-    if isinstance(error, paramiko.SSHException) and "not found in known_hosts" in str(error):
-        return (
-            f"the host key of {where} is not known; compare it with the machine's own, then "
-            f"'ssh-keyscan -p {port} {host} >> {known}'"
-        )
-    if isinstance(error, paramiko.AuthenticationException):
-        key = login.key or "the keys of ~/.ssh and its agent"
-        return (
-            f"{where} refuses the user {user} with {key}; put the public key into "
-            f"~{user}/.ssh/authorized_keys there"
-        )
-    if isinstance(error, paramiko.SSHException) and "authentication methods" in str(error):
-        return (
-            f"there is no key to log in with as {user} at {where}; make one with ssh-keygen, "
-            f"or name one in {login.key_from} or ~/.ssh/config"
-        )
-    if isinstance(error, paramiko.ChannelException) or "opening channel" in str(error):
-        return f"its jump host cannot reach {where} ({_reason(error)}); is it running, with sshd?"
-    if isinstance(error, socket.gaierror):
-        return f"the name {host} has no address; repair {login.host_from}"
-    if isinstance(error, TimeoutError):
-        return f"no answer from {where} within {CONNECT_SECONDS} s; is it running, and there?"
-    if isinstance(error, paramiko.SSHException) and "No existing session" in str(error):
-        return f"{where} lets us in, but no SSH server speaks there; does the machine hang?"
-    if isinstance(error, OSError):
-        return f"{where} cannot be reached ({_reason(error)}); is it running, with sshd?"
-    return f"no SSH with {where}: {_reason(error)}; try 'ssh {user}@{host}'"
+def _try(hop: _Hop) -> None:
+    connection, way = hop.connection, hop.way
+    keys = keys_of(way.name, way.known_hosts)
+    connection.client.set_missing_host_key_policy(Policy(keys, hop.ssh))
+    if not keys.certified:
+        # By the kind of a known key, paramiko asks a server that has several for that one.
+        name = way.host if way.port == 22 else f"[{way.host}]:{way.port}"
+        for key in keys.known:
+            connection.client.get_host_keys().add(name, key.get_name(), key)
+    says: Callable[[], str] = str
+    if way.proxy:
+        connection.connect_kwargs["sock"], says = _through(way.proxy)
+    try:
+        connection.open()
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        if was_dropped(error) and (said := says()):
+            raise paramiko.SSHException(said) from error
+        raise
+    connection.transport.set_keepalive(15)
+    # For the way on from a jump host: paramiko's own limit is an hour.
+    connection.transport.channel_timeout = CONNECT_SECONDS
 
 
-def _is_silence(error: Exception) -> bool:
-    if isinstance(error, socket.gaierror):
-        return False
-    silent = ("opening channel", "No existing session", "SSH protocol banner")
-    return isinstance(error, (OSError, EOFError, paramiko.ChannelException)) or any(
-        words in str(error) for words in silent
-    )
+def _through(command: str) -> tuple[socket.socket, Callable[[], str]]:
+    """Return a socket to a ProxyCommand, and what tells its last words.
 
+    Not paramiko's own, which does not notice that the command has ended.
+    """
+    ours, theirs = socket.socketpair()
+    errors = tempfile.TemporaryFile()  # noqa: SIM115, it is read when the command has failed
+    argv, end = ["sh", "-c", f"exec {command}"], theirs.fileno()
+    subprocess.Popen(argv, stdin=end, stdout=end, stderr=errors)
+    theirs.close()
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, paramiko.ChannelException):
-        return error.text
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    def says() -> str:
+        errors.seek(0)
+        lines = errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    return ours, says

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from invoke.exceptions import Exit
 
+from fabfile.engine.connecting import unlock_keys
 from fabfile.engine.converge import MachineErrors, everywhere
 from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Absent, MachineError, Remote
@@ -31,6 +32,7 @@ def scenario() -> Scenario:
 def connected(wanted: Scenario, names: Sequence[str]) -> Iterator[dict[str, Remote]]:
     """Return a connection for each named machine, and close them all after the block."""
     remotes = {name: Remote(name, wanted.machine(name).ssh) for name in names}
+    unlock_keys(remote.login for remote in remotes.values())
     try:
         yield remotes
     finally:

@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 
+import paramiko
 import pytest
 
 from fabfile.engine.connecting import NotConnected, open_connection
@@ -156,7 +157,7 @@ def test_a_login_that_fails_names_the_entry_to_repair(entries, read, tmp_path, m
     entries["LOGIN"]["key"] = str(tmp_path / "none")
     entries["MACHINES"]["s2"]["key"] = str(tmp_path / "nor this")
     entries["MACHINES"]["s3"].update(ssh="s3.invalid", key=str(tmp_path / "key"))
-    (tmp_path / "key").touch()
+    paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "key"))
     for name, entry in (
         ("s1", "LOGIN['key']"),
         ("s2", "MACHINES['s2']['key']"),
