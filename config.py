@@ -24,7 +24,8 @@ NETWORKS = {
 # A machine has a tier and one address on each network it is attached to. Also possible:
 #   "tiers": ["storage", "database"]   several, in place of "tier"
 #   "release": "bookworm"   of Debian, that the lab starts it with; default: trixie
-#   "ssh": "user@host:port"   where Fabric logs in; default: LOGIN at the management address
+#   "ssh": "user@host:port"   where Fabric logs in; default: LOGIN at the management address.
+#       IPv6: "user@[fd00::1]:22". What is not said is as ~/.ssh/config has it.
 #   "key": "~/.ssh/id_ed25519"
 #   "interfaces": {"lan1": "eth0"}   what the lab calls them; default: the network's name
 #   "open": [443, "51820/udp"]   ports of other things, where no machine is the firewall

@@ -17,7 +17,7 @@ LOCALE = "unset LANGUAGE; export LC_ALL=C.UTF-8"
 # sudo may log what it is given as input, and ours holds secrets: so it gets none, and root opens
 # the input of the shell above sudo, which has to stay for that. There it is held as 3: dash gives
 # itself the redirections of what it starts.
-_AS_ROOT = 'sh -c "exec </proc/$$/fd/3; $(printf %b "$0")"'
+_AS_ROOT = 'sh -c "exec </proc/$$/fd/3; $(printf %b "$0")" sh "${SSH_CONNECTION-}"'
 _WITHOUT_PASSWORD = f"sudo -n {_AS_ROOT} </dev/null"
 # The password is the first line of the input; printf is part of the shell, and no process.
 _LINE = "IFS= read -r line"
@@ -31,10 +31,12 @@ def as_root(command: str, password: bool = False) -> str:
     to any of them. With `password`, the first line of its input is what sudo asks for.
     """
     # What sudo itself says, such as a host name it cannot resolve, is no output of the command.
-    script = f"exec 2>&1; umask 022; echo {READY}; {LOCALE}; {command}"
+    # By SSH_CONNECTION, which sudo keeps to itself, a machine knows where we came in.
+    own_way = 'export SSH_CONNECTION="$1"'
+    script = f"exec 2>&1; umask 022; echo {READY}; {LOCALE}; {own_way}; {command}"
     # To fish a backslash is special before a quote and another one only, to csh before the others.
     word = re.sub(r"['\\!\n]", lambda found: f"\\0{ord(found[0]):03o}", script)
-    own = f'{_LINE if password else ":"}; exec sh -c "$(printf %b "$0")"'
+    own = f'{_LINE if password else ":"}; exec sh -c "$(printf %b "$0")" sh "${{SSH_CONNECTION-}}"'
     sudo = _WITH_PASSWORD if password else _WITHOUT_PASSWORD
     outer = f'echo {SHELL}; if [ "$(id -u)" = 0 ]; then {own}; fi; exec 3<&0; {sudo}; exit $?'
     return f"exec sh -c '{outer}' '{word}'"

@@ -17,7 +17,9 @@ from fabfile.tiers import TIERS
 
 # RFC 1123 section 2.1: letters, digits and inner hyphens, 63 at most. Lower case, as ours all are.
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-SSH_TARGET = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>[^@:\s]+)(?::(?P<port>\d+))?")
+SSH_TARGET = re.compile(
+    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^@:\[\]\s]+))(?::(?P<port>\d+))?"
+)
 # Linux: 15 characters for the name of an interface (IFNAMSIZ).
 INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 # A port that is open on a machine for something that is not of the scenario: 443, "51820/udp".
@@ -189,12 +191,15 @@ def _target(where: str, text: str, mistakes: list[str]) -> tuple[str, str | None
     """Return host, user and port; what is not said is None, and left to ~/.ssh/config."""
     match = SSH_TARGET.fullmatch(text)
     if not match:
-        mistakes.append(f"{where}['ssh'] is {text!r}, it must be like user@host:port")
+        mistakes.append(
+            f"{where}['ssh'] is {text!r}, it must be like user@host:port, or "
+            "user@[address]:port for IPv6"
+        )
         return "", None, None
     port = int(match["port"]) if match["port"] else None
     if port is not None:
         check_port(f"{where}['ssh']", port, mistakes)
-    return match["host"], match["user"], port
+    return match["six"] or match["host"], match["user"], port
 
 
 def _path(text: str) -> Path | None:
