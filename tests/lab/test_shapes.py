@@ -136,9 +136,9 @@ def test_rules_that_are_flushed_come_back_by_themselves(shapes, grown):
 
 def test_rules_that_lock_us_out_undo_themselves(shapes, grown):
     rules, program = "/etc/crm-deployer/host.nft", "/usr/local/lib/crm-deployer/host-rules"
-    look = f"grep 'tcp dport 22 accept' {rules}"
+    look = f"grep 'tcp dport .ssh_ports accept' {rules}"
     open_ = shapes.do("nas1", look)
-    shapes.do("nas1", f"sed -i '/tcp dport 22 accept/d' {rules} && {program} try")
+    shapes.do("nas1", f"sed -i '/tcp dport .ssh_ports accept/d' {rules} && {program} try")
     # Nobody can look until a new connection is let in.
     wait_for("the rules from before", lambda: shapes.do("nas1", look) == open_, 40)
     assert "loaded" in shapes.do("nas1", f"{program} status")

@@ -40,7 +40,7 @@ def let_in(scenario, name):
     """Return the lines of a machine's rules that accept something, without what all have."""
     text = host.rules(scenario, scenario.machine(name))[2].content
     lines = [line.strip() for line in text.splitlines() if line.endswith("accept")]
-    return lines[lines.index("tcp dport 22 accept") + 1 :]
+    return lines[lines.index("tcp dport $ssh_ports accept") + 1 :]
 
 
 def test_each_machine_lets_in_what_the_table_says(guarded):

@@ -27,12 +27,13 @@ _LOCKED_OUT = (
 
 def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what a machine lets in. The rules stay only if they let a new connection in."""
-    program = template(PROGRAM, mode=0o755, rules=RULES, trial=TRIAL_SECONDS)
+    program = template(
+        PROGRAM, mode=0o755, rules=RULES, trial=TRIAL_SECONDS, ssh_port=machine.ssh.port or 22
+    )
     let_in = template(
         RULES,
-        check="nft -c -f {}",
+        check="nft -c -D 'ssh_ports=22' -f {}",
         machine=machine,
-        ssh_port=machine.ssh.port or 22,
         let_in=_let_in(scenario, machine),
     )
     units = [
