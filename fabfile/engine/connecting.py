@@ -21,7 +21,7 @@ import paramiko
 from fabric import Config, Connection
 
 from fabfile.engine.identities import BadKey, Identities, unlock
-from fabfile.engine.known_hosts import Policy, keys_of
+from fabfile.engine.known_hosts import Policy, Unknown, UnknownHostKey, keys_of
 from fabfile.engine.refusals import is_silence, refusal, was_dropped
 from fabfile.engine.ssh_settings import NoSettings, Settings, own_file, settings, split
 
@@ -71,11 +71,13 @@ class LoginLike(Protocol):
 class NotConnected(Exception):
     """Why a connection could not be opened, and what to do, as one sentence.
 
-    `absent` tells whether nobody answers there, and not somebody who refuses us.
+    `absent` tells whether nobody answers there, and not somebody who refuses us. `unknown` is the
+    host key that is not known, if it is that.
     """
 
-    def __init__(self, sentence: str, absent: bool = False) -> None:
+    def __init__(self, sentence: str, absent: bool = False, unknown: Unknown | None = None) -> None:
         self.absent = absent
+        self.unknown = unknown
         super().__init__(sentence)
 
 
@@ -118,7 +120,10 @@ def open_connection(login: LoginLike) -> Connection:
         where = "" if last.way == _way(login) else f"the jump host {last.way.host}: "
         places = (login.host_from, login.key_from)
         why = refusal(error, last.way, last.identities, places, CONNECT_SECONDS)
-        raise NotConnected(where + why, is_silence(error)) from error
+        unknown = None
+        if isinstance(error, UnknownHostKey):
+            unknown = Unknown(last.way.name, error.key, last.way.known_hosts[0])
+        raise NotConnected(where + why, is_silence(error), unknown) from error
     return hops[-1].connection
 
 

@@ -32,6 +32,15 @@ class _Line:
     key: bytes
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """A host key that no file has: the host's name in known_hosts, and the file it belongs into."""
+
+    name: str
+    key: paramiko.PKey
+    file: Path
+
+
 @dataclass
 class KnownKeys:
     """The keys of one host: those it may show, those it must not, and whether others certify it."""
@@ -43,6 +52,10 @@ class KnownKeys:
 
 class UnknownHostKey(paramiko.SSHException):
     """A host shows a key that no file has."""
+
+    def __init__(self, hostname: str, key: paramiko.PKey) -> None:
+        self.key = key
+        super().__init__(hostname)
 
 
 class RevokedHostKey(paramiko.SSHException):
@@ -72,7 +85,7 @@ class Policy(paramiko.MissingHostKeyPolicy):
         if key in self._keys.known:
             return
         if not self._keys.certified:
-            raise UnknownHostKey(hostname)
+            raise UnknownHostKey(hostname, key)
         if not _is_certified(self._ssh, key):
             raise NotCertified(hostname)
 
@@ -94,6 +107,16 @@ def keys_of(name: str, files: Iterable[Path]) -> KnownKeys:
         (found.revoked if line.marker == REVOKED else found.known).append(key)
     found.known = [key for key in found.known if key not in found.revoked]
     return found
+
+
+def remember(found: Unknown) -> None:
+    """Write a key to its file: it is trusted from then on."""
+    found.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = found.file.read_text() if found.file.exists() else ""
+    end = "\n" if text and not text.endswith("\n") else ""
+    with found.file.open("a") as file:
+        file.write(f"{end}{found.name} {found.key.get_name()} {found.key.get_base64()}\n")
+    _lines.cache_clear()
 
 
 @cache

@@ -18,6 +18,7 @@ from fabfile.operations import (
 )
 from fabfile.operations import picture as scenario_picture
 from fabfile.operations import status as status_report
+from fabfile.operations.asking import asking
 from fabfile.tiers.tier import Tier
 
 BATCH = "app servers that change at once: a number or a percentage of them"
@@ -196,8 +197,9 @@ def cloud_init_data(context: Context, machine: str = "") -> None:
 
 SCENARIO = Collection("scenario", import_scenario, export_scenario, cloud_init_data)
 ALL: tuple[Task[Callable[..., None]], ...] = (
-    *(deploy, plan, status, verify, show_address, picture, flows, benchmark),
-    *(add_server, remove_server, scale, maintenance, retire),
+    *map(asking, (deploy, plan, status, verify, benchmark)),
+    *map(asking, (add_server, remove_server, scale, maintenance, retire)),
+    *(show_address, picture, flows),
 )
 
 
@@ -219,4 +221,4 @@ def of_tier(tier: Tier) -> Collection:
     room = tier.room("tasks")
     # A tier may have more to say of its own deploy.
     tasks = {each.name: each for each in (*of_all, *(room.ALL if room else ()))}
-    return Collection(tier.name, **tasks)
+    return Collection(tier.name, *map(asking, tasks.values()))
