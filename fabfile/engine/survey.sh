@@ -34,3 +34,26 @@ $1
 EOF
   printf '%s' "$block"
 }
+
+listeners() { # SOCKETS PORT [PATH]: number, unit ("-": none) and name of who listens there, of ss(8)
+  seen=' '
+  while IFS= read -r line; do
+    case $line in *":$2 "* | *" ${3:-:$2} "*) ;; *) continue ;; esac
+    # users:(("haproxy",pid=83,fd=6),("haproxy",pid=85,fd=6))
+    while :; do
+      case $line in *pid=*) line=${line#*pid=} ;; *) break ;; esac
+      pid=${line%%[!0-9]*}
+      case $seen in *" $pid "*) continue ;; esac
+      seen="$seen$pid "
+      unit='' name=''
+      # systemd(1): the last part of the control group's path is the unit.
+      while IFS=: read -r number kind path; do
+        case "$number:$kind" in 0: | *:name=systemd) unit=${unit:-${path##*/}} ;; esac
+      done <"/proc/$pid/cgroup"
+      read -r name <"/proc/$pid/comm"
+      echo "$pid ${unit:--} $name"
+    done
+  done <<EOF
+$1
+EOF
+}

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from fabfile.engine.resources import Port
+from fabfile.engine.survey import surveyed
 from fabfile.tiers.app import health
 
 UNIT = "no-such.service"
@@ -68,6 +69,7 @@ def test_a_stranger_that_answers_is_not_healthy():
 def test_a_port_names_who_listens_unless_it_is_known():
     with listening("") as port:
         for known, lines in (("false", 1), ("true", 0)):
-            probe = Port(port, (), known=known).probe()
+            resource = Port(port, (), known=known)
+            probe = f"{surveyed([resource])}\n{resource.probe()}"
             done = subprocess.run(["sh", "-c", probe], capture_output=True, text=True, timeout=20)
             assert len(done.stdout.splitlines()) == lines, done.stdout

@@ -4,7 +4,7 @@ import pytest
 
 from fabfile.engine.change import Refused
 from fabfile.engine.resources import Neighbours, Packages, Service, Unique, User
-from fabfile.tiers.firewall.others import Others
+from fabfile.tiers.firewall.others import Rules
 
 NOTHING = frozenset()
 
@@ -55,6 +55,8 @@ def test_others_who_filter_are_told_and_what_they_must_let_in_where_they_close()
     ],
 )
 def test_the_firewall_flushes_no_rules_of_others(facts, sentence):
-    assert Others("/etc/fw/fw.fw").plan("", NOTHING) is None
+    rules = Rules("load the firewall rules", "try", unless="status")
+    assert rules.plan("done\n", NOTHING) is None
+    assert rules.plan("\n", NOTHING).script.startswith("if")
     with pytest.raises(Refused, match=sentence):
-        Others("/etc/fw/fw.fw").plan(facts, NOTHING)
+        rules.plan(facts, NOTHING)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from fabfile.engine.change import Change, Refused
+from fabfile.engine.survey import Survey
+
+# With the paths of Unix sockets.
+SOCKETS = Survey("sockets", "ss -Hltxnp")
 
 
-def listeners(port: int, socket: str = "") -> str:
-    """Return shell that prints number, unit ("-": none) and name of each process on a TCP port.
-
-    `socket` is the path of a Unix socket that goes with it.
-    """
-    sockets = f"ss -Hltnp 'sport = :{port}'"
-    if socket:
-        # Both kinds with one start of the program.
-        sockets = f"ss -Hltxnp | grep -e {shlex.quote(f':{port} ')} -e {shlex.quote(f'{socket} ')}"
+def listeners(port: int) -> str:
+    """Return shell that prints number, unit ("-": none) and name of each process on a TCP port."""
     return (
-        f"{sockets} | grep -o 'pid=[0-9]*' | sort -u |\n"
+        f"ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | sort -u |\n"
         "while IFS== read -r _ pid; do\n"
         "  unit= name=\n"
         # systemd(1): the last part of the control group's path is the unit.
@@ -52,10 +49,16 @@ class Port:
         """The name by which others wait for this resource."""
         return f"port {self.number}"
 
+    @property
+    def surveys(self) -> Sequence[tuple[Survey, str]]:
+        """What its probe reads."""
+        return ((SOCKETS, ""),)
+
     def probe(self) -> str:
         """Print number, unit and name of each process that listens on the port."""
+        path = shlex.quote(self.socket)
         return (
-            f"{listeners(self.number, self.socket)} |\n"
+            f'listeners "$sockets" {self.number} {path} |\n'
             "while read -r pid unit name; do\n"
             f"  {self.known} ||\n"
             '  echo "$pid $unit $name"\n'

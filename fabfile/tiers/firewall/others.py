@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
 
 from fabfile.engine.change import Change, Refused
+from fabfile.engine.resources import Run
 
 # Chains of ours, and whose others are, by how they begin.
 OURS = "SPOOFED"
+KEPT = "/etc/fw/fw.fw.kept"
 OWNERS = {
     "DOCKER": "Docker",
     "KUBE-": "Kubernetes",
@@ -19,30 +20,28 @@ OWNERS = {
 }
 
 
-@dataclass(frozen=True)
-class Others:
-    """No rules of others in the tables that ours take the place of; it changes nothing.
+class Rules(Run):
+    """What loads our rules, unless others have some in the tables that ours take the place of.
 
-    `script` loads ours. Rules in other tables, as those of nft, stay: ours do not touch them.
+    Rules in other tables, as those of nft, stay: ours do not touch them.
     """
 
-    script: str
-    key: str = "rules of others"
-
     def probe(self) -> str:
-        """Print the chains of others, and rules that were there before ours ever were."""
+        """Print as ever, and where ours are not loaded, chains and rules that are others'."""
         # What was kept once, or is being tried, is ours.
         return (
-            "for tables in iptables ip6tables; do\n"
-            f"  rules=$($tables -S) || continue\n"
+            f"loaded=$(\n{super().probe()}\n)\n"
+            'echo "$loaded"\n'
+            "case $loaded in *done*) ;; *) for tables in iptables ip6tables; do\n"
+            "  rules=$($tables -S) || continue\n"
             f"  echo \"$rules\" | sed -n 's/^-N /chain /p' | grep -vx 'chain {OURS}'\n"
-            f"  [ -e {self.script}.kept ] || [ -e /run/fw-held ] ||\n"
+            f"  [ -e {KEPT} ] || [ -e /run/fw-held ] ||\n"
             "    echo \"$rules\" | sed -n 's/^-A /rule -A /p'\n"
-            "done"
+            "done ;; esac"
         )
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
-        """Change nothing; raises Refused when somebody else has rules there."""
+        """Load ours; raises Refused when somebody else has rules there."""
         lines = list(dict.fromkeys(facts.splitlines()))
         chains = [line.removeprefix("chain ") for line in lines if line.startswith("chain ")]
         rules = [line.removeprefix("rule ") for line in lines if line.startswith("rule ")]
@@ -65,4 +64,4 @@ class Others:
                 "firewall would flush; if nobody needs them, 'iptables -F' and 'ip6tables -F' "
                 "there, and what loads them at boot must go, too"
             )
-        return None
+        return super().plan(facts, changed)

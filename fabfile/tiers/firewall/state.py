@@ -7,7 +7,7 @@ from fabfile.engine.resources import Directory, Never, Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import FLOWS, USERS
 from fabfile.scenario.model import MANAGEMENT
-from fabfile.tiers.firewall.others import Others
+from fabfile.tiers.firewall.others import Rules
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import Listener, View
@@ -40,7 +40,6 @@ def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         *_missing(scenario, machine),
         neighbours(scenario, machine),
-        Others(SCRIPT),
         Packages("iptables"),
         Directory("/etc/fw", 0o755),
         template(
@@ -57,7 +56,7 @@ def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
             script=SCRIPT,
             trial=TRIAL_SECONDS,
         ),
-        Run(
+        Rules(
             "load the firewall rules",
             f"{SCRIPT} try",
             unless=f"{SCRIPT} status",

@@ -40,7 +40,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         # Two of one number are one to GlusterFS.
         Unique(
             "the UUID of GlusterFS",
-            "sed -n 's/^UUID=//p' /var/lib/glusterd/glusterd.info",
+            'read -r line </var/lib/glusterd/glusterd.info && echo "${line#UUID=}"',
             "it is a copy of that machine: there, 'systemctl stop glusterd' and remove "
             "/var/lib/glusterd/glusterd.info and /var/lib/glusterd/peers",
         ),
