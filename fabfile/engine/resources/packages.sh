@@ -17,7 +17,7 @@ holder() { # FILE: who has the lock, by what apt-get or dpkg said of it
   pid=$(sed -n -e 's/.*held by process \([0-9]*\).*/\1/p' -e 's/.*with pid \([0-9]*\).*/\1/p' "$1" |
     head -n 1)
   [ -n "$pid" ] || { echo "another program" && return; }
-  echo "$(tr '\0\n' '  ' <"/proc/$pid/cmdline" | cut -c 1-60 | sed 's/ *$//') (process $pid)"
+  echo "$(tr '\0\n' '  ' <"/proc/$pid/cmdline" | cut -d ' ' -f 1-2) (process $pid)"
 } 2>/dev/null
 
 held() { # FILE: prints a sentence when packages must change that somebody has held back
