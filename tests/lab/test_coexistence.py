@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.lab.commands import wait_for
+
 pytestmark = pytest.mark.installs_packages
 
 INSTALL = "apt-get -qq update && apt-get -qq install -y --no-install-recommends"
@@ -66,6 +68,7 @@ def test_one_that_does_not_let_in_what_is_needed_is_no_success(filtered):
     rule = f"from {filtered.address('lb', 'lan3')} to any port 3000 proto tcp"
     filtered.do("s1", f"ufw delete allow {rule}")
     try:
+        wait_for("HAProxy to give s1 up", lambda: "s1: DOWN" in filtered.invoke("status").out)
         done = filtered.fab("deploy", code=1)
         assert "s1: ufw found" in done.out
         assert "HAProxy has s1" in done.err, done.text
