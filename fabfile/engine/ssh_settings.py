@@ -25,7 +25,7 @@ HARMLESS = {"host", "include", "sendenv", "hashknownhosts", "gssapiauthenticatio
 HARMLESS_FILES = {"20-systemd-ssh-proxy.conf"}
 DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ed25519")
 JUMP = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<six>[^]]+)\]|(?P<host>[^:/]+))(?::(?P<port>\d+))?/?"
+    r"(?:ssh://)?(?:(?P<user>\S+)@)?(?:\[(?P<six>[^]]+)\]|(?P<host>[^@:/]+))(?::(?P<port>\d+))?/?"
 )
 
 
