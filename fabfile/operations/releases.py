@@ -97,7 +97,8 @@ def restart(batch: str = "1", wait: bool = False) -> None:
     with operation(wanted, names, "app.restart", wait) as remotes:
         wanted = without_absent(wanted, names, remotes)
         stage = _serving(wanted, batch)
-        plan = {stage.name: {name: [app.service(wanted).restarting()] for name in stage.machines}}
+        changes = [service.restarting() for service in app.services(wanted)]
+        plan = {stage.name: {name: changes for name in stage.machines}}
         carry_out(wanted, plan, [stage], remotes, started)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -164,4 +165,4 @@ def _services(row: Status) -> list[Text]:
 
 def _short(unit: str) -> str:
     """Return a unit's name as people say it: postgresql of postgresql@15-main.service."""
-    return unit.removesuffix(".service").partition("@")[0]
+    return re.sub(r"@\d.*", "", unit.removesuffix(".service"))

@@ -10,14 +10,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fabfile.scenario.machines import Table, listed
-from fabfile.scenario.model import ROOT, Application
+from fabfile.scenario.model import ROOT, Application, Process
 from fabfile.scenario.tables import REQUIRED, Keys, read_table
+from fabfile.scenario.variables import OURS, unknown
 from fabfile.tiers.app.sources import REF, is_url
 
 KEYS: Keys = {
     "name": (str, REQUIRED),
     "source": (str, REQUIRED),
     "start": (str, REQUIRED),
+    "processes": (dict, {}),
     "health": (str, REQUIRED),
     "ref": (str, ""),
     "packages": (list, ()),
@@ -38,7 +40,7 @@ KEYS: Keys = {
     "exclude": (list, ()),
     "environment": (dict, {}),
 }
-OURS = ("DATABASE_URL", "SECRET_KEY", "UPLOADS", "PORT")
+PROCESS: Keys = {"start": (str, REQUIRED), "on": (str, "every")}
 
 
 def read_applications(entries: dict[str, Any], mistakes: list[str]) -> list[Application]:
@@ -81,7 +83,25 @@ def _read(entry: str, given: Table, mistakes: list[str]) -> Application:
     _check_environment(entry, table, mistakes)
     lists = {key: tuple(table[key]) for key, (kind, _) in KEYS.items() if kind is list}
     files = {str(name): ROOT / str(path) for name, path in table["files"].items()}
-    return Application(**{**table, **lists, "files": files})
+    processes = _processes(f"{entry}['processes']", table["processes"], mistakes)
+    return Application(**{**table, **lists, "files": files, "processes": processes})
+
+
+def _processes(entry: str, given: Table, mistakes: list[str]) -> tuple[Process, ...]:
+    found = []
+    for name, described in given.items():
+        where = f"{entry}[{name!r}]"
+        # It names a systemd unit, together with the application.
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", str(name)):
+            mistakes.append(
+                f"{where}: a process is named by a lower-case letter, then lower-case letters, "
+                "digits, '-' and '_', 31 at most"
+            )
+        table = read_table({where: described}, where, PROCESS, mistakes)
+        if table["on"] not in ("every", "one"):
+            mistakes.append(f"{where}['on'] is {table['on']!r}, it must be every or one (server)")
+        found.append(Process(str(name), table["start"], single=table["on"] == "one"))
+    return tuple(found)
 
 
 def _check_words(entry: str, table: Table, mistakes: list[str]) -> None:
@@ -134,3 +154,9 @@ def _check_environment(entry: str, table: Table, mistakes: list[str]) -> None:
             mistakes.append(f"{entry}['environment'][{name!r}] must be a name with a text value")
         elif name in OURS:
             mistakes.append(f"{entry}['environment'][{name!r}] is set by the deployer, remove it")
+        else:
+            mistakes += [
+                f"{entry}['environment'][{name!r}] refers to ${{{other}}}; known are "
+                f"{listed(OURS)}, and $${{{other}}} is the text ${{{other}}} itself"
+                for other in unknown(value)
+            ]

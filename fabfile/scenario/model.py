@@ -77,6 +77,15 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Process:
+    """What runs of an application beside its web process: on every app server, or on one."""
+
+    name: str
+    start: str
+    single: bool  # on exactly one server; another takes over when that is gone
+
+
+@dataclass(frozen=True)
 class Application:
     """A twelve-factor application; commands are shell lines run in the release's directory."""
 
@@ -86,6 +95,7 @@ class Application:
     packages: tuple[str, ...]
     build_packages: tuple[str, ...]  # on the machine that builds only
     start: str
+    processes: tuple[Process, ...]
     health: str
     build: str
     files: Mapping[str, Path]  # put into the release: name there -> file of this computer
@@ -96,7 +106,7 @@ class Application:
     administrator: str  # who can log in at first
     uploads: str  # the directory in the release that is on the volume; "": named by UPLOADS
     temporary: tuple[str, ...]  # directories in the release for what need not last
-    connections: int  # to the database, from one server, at most
+    connections: int  # to the database, from all processes of one server, at most
     memory: int  # MiB
     uid: int  # of its system user, the same on every server
     log: str  # "all" that it prints, or "errors"
@@ -107,6 +117,12 @@ class Application:
     def database(self) -> str:
         """The name of its database, and of the role that owns it."""
         return self.name.replace("-", "_")
+
+    @property
+    def sessions(self) -> int:
+        """How many connections to the database one server may open, those of the deployer too."""
+        # A process that runs on one server only holds, or waits for, a lock in the database.
+        return self.connections + sum(process.single for process in self.processes)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ COMPILED = STATES / ".templates"
 def _environment() -> Environment:
     # What is kept is code, so that nobody but its owner may write there.
     COMPILED.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Environment(
+    environment = Environment(
         bytecode_cache=FileSystemBytecodeCache(str(COMPILED)),
         loader=FileSystemLoader(ROOT / "templates"),
         undefined=StrictUndefined,
@@ -26,6 +26,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["quoted"] = _quoted
+    return environment
+
+
+def _quoted(value: str) -> str:
+    """Return a value of EnvironmentFile= that is read as it is: systemd.exec(5)."""
+    return '"' + "".join(f"\\{sign}" if sign in '\\"`$' else sign for sign in value) + '"'
 
 
 def render(path: str, /, **variables: object) -> str:

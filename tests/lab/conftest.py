@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.lab import Lab
-from tests.lab.other_applications import CRM_2017_SOURCE
+from tests.lab.other_applications import CRM_2017_SOURCE, NODE_SAMPLE, configuration
 
 HERE = Path(__file__).resolve().parent
 # What a test file says of itself with `pytestmark`, in the order in which the files run.
@@ -97,3 +97,14 @@ def repaired(lab: Lab) -> Iterator[Lab]:
     done = lab.fab("deploy")
     lab.assert_nothing_to_do()
     assert "0 changes" in done.out, f"the tests left something to repair:\n{done.text}"
+
+
+@pytest.fixture(scope="module")
+def node_sample(repaired: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Deploy the sample in the place of the embedded application, which comes back behind it."""
+    path = tmp_path_factory.mktemp("node") / "config.py"
+    configuration(repaired, "node-sample", NODE_SAMPLE, path)
+    # Debian's npm is 350 packages, on the one machine that builds.
+    repaired.fab("deploy", limit=400, config=path)
+    yield path
+    repaired.fab("deploy", limit=200)

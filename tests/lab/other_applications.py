@@ -16,11 +16,20 @@ NODE_SAMPLE = {
     "migrate": "node app.js migrate",
     "seed": "node app.js seed",
     "secure": "node app.js secure",
-    "start": "node app.js",
+    # The last command of a line is the main process.
+    "start": '[ "$PORT" ] && export WORDS="it\'s 100%" && node app.js',
+    "processes": {
+        "worker": {"start": "node app.js beat worker"},
+        "scheduler": {"start": "node app.js beat scheduler", "on": "one"},
+    },
     "health": "/health",
     "uploads": "public/uploads",
     "temporary": ["work"],
-    "environment": {"NODE_ENV": "production", "GREETING": "good day; $HOME"},
+    "environment": {
+        "NODE_ENV": "production",
+        "GREETING": 'a "good" day; $HOME `\\',
+        "DB_HOST": "at ${PGHOST}:${PGPORT}, not $${PGHOST}",
+    },
     "log": "errors",
     "memory": 200,
     "uid": 909,

@@ -34,14 +34,8 @@ INSERT INTO deployer.done VALUES ('released');
 
 
 @pytest.fixture(scope="module")
-def config(repaired, tmp_path_factory):
-    """Deploy the sample in the place of the embedded application, which comes back behind it."""
-    path = tmp_path_factory.mktemp("node") / "config.py"
-    other_applications.configuration(repaired, NAME, other_applications.NODE_SAMPLE, path)
-    # Debian's npm is 350 packages, on the one machine that builds.
-    repaired.fab("deploy", limit=400, config=path)
-    yield path
-    repaired.fab("deploy", limit=200)
+def config(node_sample):
+    return node_sample
 
 
 @pytest.fixture
@@ -77,12 +71,26 @@ def test_every_server_reads_what_one_wrote_to_the_database(browser, url):
     note = browser.post(f"{url}notes", data=text)
     assert note.status_code == 200
     answers = from_each(browser, url)
-    assert {json.loads(content)["greeting"] for content in answers.values()} == {"good day; $HOME"}
     # Seeded once, and what was public replaced.
     for content in answers.values():
         notes = json.loads(content)["notes"]
         assert (notes.count(text), notes.count("secured")) == (1, 1)
         assert "public" not in str(notes)
+
+
+def test_variables_arrive_as_they_were_written(lab, browser, url):
+    sample, address = other_applications.NODE_SAMPLE, lab.address("bbdd", "lan4")
+    for content in from_each(browser, f"{url}notes").values():
+        said = json.loads(content)
+        assert said["GREETING"] == sample["environment"]["GREETING"]
+        assert said["DB_HOST"] == f"at {address}:5432, not ${{PGHOST}}"
+        assert said["WORDS"] == "it's 100%"
+
+
+def test_the_last_command_of_the_line_to_start_is_the_main_process(lab, config):
+    for name in APPS:
+        main = lab.do(name, f"cat /proc/$(systemctl show -P MainPID {NAME})/comm")
+        assert main == "node\n"
 
 
 def test_every_server_reads_the_file_that_one_took(lab, browser, url):

@@ -1,5 +1,6 @@
 // A small twelve-factor application, for the tests: notes in PostgreSQL, files in public/uploads.
-// `node app.js migrate`, `seed` and `secure` prepare the database, `node app.js` serves.
+// `node app.js migrate`, `seed` and `secure` prepare the database, `node app.js` serves, and
+// `node app.js beat NAME` notes every half second in the database that it works.
 "use strict";
 
 const fs = require("fs");
@@ -12,7 +13,11 @@ const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 2 });
 pool.on("error", (error) => console.error(error.message));
 
 const commands = {
-  migrate: () => pool.query("CREATE TABLE IF NOT EXISTS notes (text text NOT NULL)"),
+  migrate: () =>
+    pool.query(
+      "CREATE TABLE IF NOT EXISTS notes (text text NOT NULL);" +
+        "CREATE TABLE IF NOT EXISTS beats (name text, server inet, at timestamptz);",
+    ),
   seed: () => pool.query("INSERT INTO notes VALUES ('public: 1234')"),
   secure: () => pool.query("UPDATE notes SET text = 'secured' WHERE text LIKE 'public: %'"),
 };
@@ -46,7 +51,8 @@ async function answer(request) {
     await pool.query("INSERT INTO notes VALUES ($1)", [(await read(request)).toString()]);
   }
   const { rows } = await pool.query("SELECT text FROM notes ORDER BY text");
-  return JSON.stringify({ notes: rows.map((row) => row.text), greeting: process.env.GREETING });
+  const { GREETING, DB_HOST, WORDS } = process.env;
+  return JSON.stringify({ notes: rows.map((row) => row.text), GREETING, DB_HOST, WORDS });
 }
 
 function serve() {
@@ -62,8 +68,24 @@ function serve() {
   server.listen(Number(process.env.PORT));
 }
 
+function beat(name) {
+  const write = () =>
+    pool
+      .query("INSERT INTO beats VALUES ($1, inet_client_addr(), clock_timestamp())", [name])
+      .catch((error) => console.error(error.message));
+  console.error(`${name} begins`);
+  process.on("SIGTERM", () => {
+    console.error(`${name} ends in good order`);
+    // Some say so when they were stopped.
+    process.exit(name === "scheduler" ? 3 : 0);
+  });
+  setInterval(write, 500);
+}
+
 const command = commands[process.argv[2]];
-if (command) {
+if (process.argv[2] === "beat") {
+  beat(process.argv[3]);
+} else if (command) {
   command().then(
     () => process.exit(0),
     (error) => {

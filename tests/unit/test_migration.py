@@ -20,7 +20,7 @@ while IFS= read -r line; do
 done
 """
 RUNUSER = """#!/bin/sh
-echo "the application has${PGPASSWORD+ a password of psql}${payload+ a payload}" >>"$notes"
+echo "the application has${PGCONNECT_TIMEOUT+ options of psql}${payload+ a payload}" >>"$notes"
 shift 3
 exec "$@"
 """

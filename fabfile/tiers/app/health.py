@@ -42,6 +42,14 @@ def responsive(port: int, path: str, starting: int) -> str:
     return f"{{ {' || '.join([attempt] * ATTEMPTS)} || {starts}; }}"
 
 
+def steady(unit: str, release: str, seconds: int) -> str:
+    """Return a condition: a process of the unit runs in the release, and has so for some time."""
+    process = f"$(systemctl show -P MainPID {unit})"
+    lives = f'"$(ps -o etimes= -p "$process")" -ge {seconds}'
+    here = f'"$(readlink "/proc/$process/cwd")" = "$(readlink -f {release})"'
+    return f"{{ systemctl -q is-active {unit} && process={process} && [ {here} ] && [ {lives} ]; }}"
+
+
 def same_files(mount: str, directory: str) -> str:
     """Return a condition: what "$main_pid" sees at a directory is on what is mounted now."""
     # Each mount of a volume has a device number of its own. Of neither there is none to compare.

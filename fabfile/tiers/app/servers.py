@@ -9,7 +9,7 @@ from fabfile.engine.resources import Link, Service
 from fabfile.engine.resources.pending import mark
 from fabfile.engine.waiting import AWAIT
 from fabfile.scenario import Scenario
-from fabfile.tiers.app import release
+from fabfile.tiers.app import release, units
 from fabfile.tiers.app import state as app
 
 LIBRARY = Path(__file__).with_suffix(".sh").read_text()
@@ -28,8 +28,8 @@ def holdings(scenario: Scenario) -> str:
 
 def journal(scenario: Scenario, lines: int, follow: bool) -> str:
     """Return shell that prints the application's last lines, and goes on while input is open."""
-    unit = f"{scenario.application.name}.service"
-    read = f"journalctl -q --no-pager --no-hostname -o short-iso -n {lines} -u {unit}"
+    named = " ".join(f"-u {unit}" for unit in units.names(scenario.application))
+    read = f"journalctl -q --no-pager --no-hostname -o short-iso -n {lines} {named}"
     return f"{read} -f & cat >/dev/null; kill $!" if follow else read
 
 
@@ -55,10 +55,13 @@ def put_back(scenario: Scenario, name: str, identifier: str) -> str:
 
 
 def _service(scenario: Scenario, name: str) -> Service:
-    """Return the service of an application, of which the scenario may know nothing any more."""
+    """Return the web process of an application, which the scenario may not know any more.
+
+    The others start with it.
+    """
     for each in scenario.applications:
         if each.name == name:
-            return app.service(replace(scenario, application=each))
+            return app.services(replace(scenario, application=each))[0]
     return Service(f"{name}.service", limit=app.HEALTHY_SECONDS)
 
 

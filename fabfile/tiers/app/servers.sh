@@ -22,8 +22,9 @@ keep_previous() { # NAME: prints application and release that serve here, and ke
     [ "$main" -gt 0 ] || continue
     serves=$(readlink "/proc/$main/cwd") || continue
     umask 077
-    rm -rf "$previous" && mkdir -p "$previous" || return
+    rm -rf "$previous" && mkdir -p "$previous/processes" || return
     cp -a "$units/$name.service" "$previous/unit"
+    find "$units" -maxdepth 1 -name "$name@*.service" -exec cp -a -t "$previous/processes" {} +
     cp -a "$file" "$previous/env"
     echo "$name $(basename "$serves")"
     return
@@ -31,6 +32,10 @@ keep_previous() { # NAME: prints application and release that serve here, and ke
 }
 
 put_back() { # NAME OTHER: what keep_previous kept is in its place again, and OTHER runs no more
+  # Those that are of no earlier release, too; the others start with the web process.
+  systemctl stop "$1@*.service"
+  rm -f "$units/$1@"*.service
+  find "$previous/processes" -name '*.service' -exec cp -a -t "$units" {} +
   cp -a "$previous/unit" "$units/$1.service"
   cp -a "$previous/env" "$environments/$1.env"
   if [ "$1" != "$2" ]; then

@@ -17,15 +17,14 @@ from fabfile.engine.resources import (
     User,
 )
 from fabfile.scenario import Machine, Scenario
-from fabfile.scenario.flows import sources
-from fabfile.tiers.app import health, release
+from fabfile.scenario.variables import filled
+from fabfile.tiers.app import health, release, units
 from fabfile.tiers.database import state as database
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.storage.beforehand import VOLUME
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
-UNITS = "/etc/systemd/system"
 MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
 # What mounts the volume again when its client has died.
@@ -188,35 +187,22 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         secret=True,
         variables=environment(scenario),
     )
-    unit = template(
-        unit_file(name),
-        source="/etc/systemd/system/application.service",
-        application=scenario.application,
-        home=home(scenario),
-        mount=MOUNT if scenario.tier("storage") else "",
-        mount_unit=MOUNT_UNIT if scenario.tier("storage") else "",
-        port=scenario.ports["app"],
-        allowed=_peers(scenario, machine),
-    )
+    mounted = (MOUNT, MOUNT_UNIT) if scenario.tier("storage") else ("", "")
+    files = units.files(scenario, machine, *mounted)
     current = Link(f"{home(scenario)}/current", f"releases/{release.identifier(scenario)}")
+    # The mount, too: a process holds on to the one that was there when it started.
+    changed = (current.key, variables.key, _mounted().key)
+    web, *others = services(scenario, changed)
     return [
         variables,
-        unit,
+        *files,
+        *units.program(scenario),
         current,
         _alone(scenario),
-        # The mount, too: the service holds on to the one that was there when it started.
-        service(scenario, (unit.key, current.key, variables.key, _mounted().key)),
+        units.stopped(scenario),
+        web,
+        *others,
     ]
-
-
-def _peers(scenario: Scenario, machine: Machine) -> list[str]:
-    """Return the addresses that the application's process speaks with.
-
-    Those who ask it and the database: the volume is the mount's, whose process is another.
-    """
-    peers = [each for tier in sources("app", "http") for each in scenario.tier(tier)]
-    peers += scenario.tier("database")
-    return list(dict.fromkeys(scenario.address(each, seen_by=machine) for each in peers))
 
 
 def _alone(scenario: Scenario) -> Run:
@@ -232,18 +218,30 @@ def _alone(scenario: Scenario) -> Run:
     )
 
 
-def service(scenario: Scenario, restart: tuple[str, ...] = ()) -> Service:
-    """Return the service of the application, which is ready when it is healthy."""
+def services(scenario: Scenario, changed: tuple[str, ...] = ()) -> list[Service]:
+    """Return the services of the application, which restart when something of `changed` has.
+
+    The web process comes first.
+    """
+    return [_web(scenario, changed), *units.services(scenario, changed, _same_files(scenario))]
+
+
+def _same_files(scenario: Scenario) -> str:
+    if not scenario.tier("storage"):
+        return ":"
+    return health.same_files(MOUNT, f"{home(scenario)}/uploads")
+
+
+def _web(scenario: Scenario, changed: tuple[str, ...]) -> Service:
+    """Return the service of the web process, which is ready when it is healthy."""
     unit, application = f"{scenario.application.name}.service", scenario.application
     port = scenario.ports["app"]
-    alive = health.responsive(port, application.health, HEALTHY_SECONDS)
-    if scenario.tier("storage"):
-        alive = f"{health.same_files(MOUNT, f'{home(scenario)}/uploads')} && {alive}"
+    answers = health.responsive(port, application.health, HEALTHY_SECONDS)
     return Service(
         unit,
-        restart=restart,
+        restart=(unit_file(application.name), *changed),
         ready=health.healthy(unit, port, application.health),
-        alive=alive,
+        alive=f"{_same_files(scenario)} && {answers}",
         limit=HEALTHY_SECONDS,
     )
 
@@ -278,9 +276,10 @@ def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of an app server: the release that it serves."""
-    units = [f"{scenario.application.name}.service"]
-    units += [MOUNT_UNIT, WATCH_UNIT] if scenario.tier("storage") else []
-    return View(tuple(units), f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"')
+    mount = (MOUNT_UNIT, WATCH_UNIT) if scenario.tier("storage") else ()
+    shown = (*units.names(scenario.application), *mount)
+    release = f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"'
+    return View(shown, "\n".join([release, *units.places(scenario.application)]))
 
 
 def directory(scenario: Scenario) -> str:
@@ -295,15 +294,16 @@ def environment_file(name: str) -> str:
 
 def unit_file(name: str) -> str:
     """Return the path of an application's systemd unit."""
-    return f"{UNITS}/{name}.service"
+    return f"{units.UNITS}/{name}.service"
 
 
 def environment(scenario: Scenario) -> dict[str, str]:
     """Return the variables that the application gets, passwords included."""
-    return {
-        **scenario.application.environment,
-        "DATABASE_URL": database.url(scenario),
+    given = {
+        **database.variables(scenario),
         "SECRET_KEY": scenario.secret("application_key"),
         "UPLOADS": f"{home(scenario)}/uploads",
         "PORT": str(scenario.ports["app"]),
     }
+    own = scenario.application.environment
+    return {**{name: filled(value, given) for name, value in own.items()}, **given}

@@ -40,7 +40,7 @@ def mistakes(
 ) -> list[str]:
     """Return what is wrong with the number of app servers and of their connections."""
     servers = sum("app" in machine.tiers for machine in machines)
-    crowd = _problem(servers, {each.name: each.connections for each in applications})
+    crowd = _problem(servers, {each.name: each.sessions for each in applications})
     return [crowd] if crowd else []
 
 

@@ -48,17 +48,24 @@ def library(scenario: Scenario) -> str:
     return f"version={scenario.debian(machine).postgresql}\n{SHELL}"
 
 
-def url(scenario: Scenario) -> str:
-    """Return the DATABASE_URL of the app servers, password included."""
+def variables(scenario: Scenario) -> dict[str, str]:
+    """Return how the app servers find the database: as a URL, and in parts as libpq reads them."""
     role, password = scenario.application.database, scenario.secret("database_password")
-    host = scenario.database_address
-    return f"postgresql://{role}:{password}@{host}:{scenario.ports['database']}/{role}"
+    host, port = scenario.database_address, scenario.ports["database"]
+    return {
+        "DATABASE_URL": f"postgresql://{role}:{password}@{host}:{port}/{role}",
+        "PGHOST": host,
+        "PGPORT": str(port),
+        "PGUSER": role,
+        "PGPASSWORD": password,
+        "PGDATABASE": role,
+    }
 
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the database server looks like."""
     port = scenario.ports["database"]
-    servers, each = len(scenario.tier("app")), [app.connections for app in scenario.applications]
+    servers, each = len(scenario.tier("app")), [app.sessions for app in scenario.applications]
     release = scenario.debian(machine)
     unit, cluster = unit_of(release), f"/etc/postgresql/{release.postgresql}/main"
     needed = limits.needed(servers, each)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fabfile.tiers.app.checks import crm, crm_2017
+from fabfile.tiers.app.checks import crm, crm_2017, processes
 from fabfile.tiers.app.checks.browser import Browser
 from fabfile.verify.check import Check, Site, judged
 
@@ -12,8 +12,10 @@ KNOWN = {"crm": crm.checks, "crm-2017": crm_2017.checks}
 def checks(site: Site) -> list[Check]:
     """Use the application; of one whose forms nobody has described, only its health."""
     application = site.scenario.application
-    if application.name in KNOWN:
-        return KNOWN[application.name](site)
-    browser = Browser(site.scenario)
-    sentence = f"application: every server answers {application.health}"
-    return [judged(sentence, lambda: browser.everywhere(application.health, b""))]
+    return [*KNOWN.get(application.name, _answers)(site), *processes.checks(site)]
+
+
+def _answers(site: Site) -> list[Check]:
+    browser, path = Browser(site.scenario), site.scenario.application.health
+    sentence = f"application: every server answers {path}"
+    return [judged(sentence, lambda: browser.everywhere(path, b""))]
