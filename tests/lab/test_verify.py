@@ -77,14 +77,15 @@ ALONE = {
         "echo 'set weight app/s1 1' | socat stdio /run/haproxy/admin.sock",
     ),
     "data in SQLite": (
-        ("no SQLite", "s3:", "/customers"),
+        ("in SQLite", "s3:", "/customers"),
         "s3",
         'python3 -c \'import sqlite3; one = sqlite3.connect("/srv/crm/current/customers"); '
-        'one.execute("CREATE TABLE customers (name)"); one.commit()\'',
+        'one.execute("CREATE TABLE customers (name)"); one.commit()\' && '
+        "chown crm /srv/crm/current/customers",
         "rm -f /srv/crm/current/customers",
     ),
     "data in SQLite on the volume": (
-        ("no SQLite", "nas1:", "/nas/brick/crm/kept"),
+        ("in SQLite", "nas1:", "/nas/brick/crm/kept"),
         "s2",
         "printf 'SQLite format 3\\0' >/mnt/nas/crm/kept",
         "rm -f /mnt/nas/crm/kept",

@@ -98,8 +98,9 @@ def database(path):
 
 
 def search(**more):
-    given = {"whole": [], "sampled": [], "sample": 2, "seconds": 5.0}
-    return sqlite.main({**given, **more})
+    given = {"whole": [], "private": "", "sampled": [], "sample": 2, "seconds": 5.0}
+    found = sqlite.main({**given, **more})
+    return {"found": sorted(found["found"] + found.pop("came")), "names": found["names"]}
 
 
 def test_a_database_in_the_release_that_runs_is_found_whatever_its_name(tmp_path):
@@ -113,6 +114,20 @@ def test_a_database_in_the_release_that_runs_is_found_whatever_its_name(tmp_path
     (home / "current").symlink_to("releases/new")
     (home / "releases/new/empty.sqlite").touch()
     assert search(whole=[str(home)]) == {"found": sorted(wanted), "names": 0}
+
+
+@pytest.mark.parametrize(("mode", "key"), [(0o644, "came"), (0o664, "found"), (0o666, "found")])
+def test_a_database_that_no_application_can_write_came_with_the_release(
+    tmp_path, monkeypatch, mode, key
+):
+    path = database(tmp_path / "crm/releases/new/places.db")
+    os.chmod(path, mode)
+    (tmp_path / "crm/current").symlink_to("releases/new")
+    # root's, whoever runs this test.
+    monkeypatch.setattr(sqlite, "ROOT", os.getuid())
+    given = {"whole": [str(tmp_path / "crm")], "private": "", "sampled": [], "sample": 2}
+    found = sqlite.main({**given, "seconds": 5.0})
+    assert found == {"found": [], "came": [], "names": 0, key: [path]}
 
 
 def test_a_home_without_a_release_has_none(tmp_path):

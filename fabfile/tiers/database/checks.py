@@ -1,4 +1,4 @@
-"""Database: each app server is connected from its own address, and nobody else gets in."""
+"""Database: each app server gets in from its own address, and nobody else; the data is there."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fabfile.engine.remote import Remote
-from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
 from fabfile.tiers.database import sqlite
 from fabfile.verify.check import Check, Site, judged
 
 if TYPE_CHECKING:
-    from fabfile.tiers.database.programs import health, startup
+    from fabfile.tiers.database.programs import health, login, startup
 
 # By Debian's name of the cluster: it asks its own settings for the port, whoever else has the usual
 # one. Of several versions the latest.
 CLUSTER = '$(pg_lsclusters -h | awk \'$2 == "main" { print $1 "/" $2 }\' | tail -n 1)'
-CONNECTED_SECONDS = 10
 PROGRAMS = Path(__file__).parent / "programs"
 
 
@@ -26,8 +24,8 @@ def checks(site: Site) -> list[Check]:
     """Check who is connected to the database, who is refused, and how the password is kept."""
     connected = [
         judged(
-            f"database: {app.name} is connected from {_seen(site, app)}",
-            partial(_connected, site, app),
+            f"database: {app.name} gets in as the application, from {_seen(site, app)}",
+            partial(_gets_in, site, app),
         )
         for app in site.scenario.present("app")
     ]
@@ -41,7 +39,12 @@ def checks(site: Site) -> list[Check]:
         *strangers,
         judged("database: refused with a wrong password", lambda: _wrong_password(site, app)),
         judged("database: the password is stored as SCRAM-SHA-256", lambda: _scram(site)),
-        judged("database: no SQLite file in the application", lambda: sqlite.none(site)),
+        *(
+            [judged("database: it holds tables of the application", lambda: _tables(site))]
+            if site.scenario.application.migrate
+            else []
+        ),
+        judged("database: the application keeps no data in SQLite", lambda: sqlite.none(site)),
     ]
 
 
@@ -54,9 +57,9 @@ def _strangers(site: Site) -> list[Machine]:
     return (there or others)[:1]
 
 
-def _query(site: Site, sql: str) -> str:
+def _query(site: Site, sql: str, database: str = "postgres") -> str:
     machine = site.first("database").name
-    psql = f'psql --cluster "{CLUSTER}"'
+    psql = f'psql --cluster "{CLUSTER}" -d {database}'
     return site.run(machine, f'cd / && runuser -u postgres -- {psql} -XAt -c "{sql}"').strip()
 
 
@@ -65,7 +68,8 @@ def _seen(site: Site, app: Machine) -> str:
     return site.scenario.address(app, seen_by=site.first("database"))
 
 
-def _connected(site: Site, app: Machine) -> tuple[bool, str]:
+def _gets_in(site: Site, app: Machine) -> tuple[bool, str]:
+    """Tell whether the application is connected, or can be: not each one stays so all the time."""
     application = site.scenario.application
     # From a balancer, as nobody else may; but past HAProxy, to leave its turns alone.
     balancer = site.first("balancer")
@@ -75,23 +79,27 @@ def _connected(site: Site, app: Machine) -> tuple[bool, str]:
         "path": application.health,
     }
     site.program(balancer.name, PROGRAMS / "health.py", given)
-    seen = ""
+    unit: login.Given = {"unit": f"{application.name}.service"}
+    said = site.program(app.name, PROGRAMS / "login.py", unit, 15)
+    text = _query(
+        site,
+        "SELECT count(*) FROM pg_stat_activity "
+        f"WHERE datname = '{application.database}' AND host(client_addr) = '{_seen(site, app)}'",
+    )
+    wanted = f"{application.database} {_seen(site, app)}"
+    return said == wanted, f"it logs in as {said.replace(' ', ' from ')}; {text} connections now"
 
-    def connected(_left: float) -> bool:
-        nonlocal seen
-        text = _query(
-            site,
-            "SELECT client_addr, count(*) FROM pg_stat_activity "
-            f"WHERE datname = '{application.database}' AND client_addr IS NOT NULL "
-            "GROUP BY 1 ORDER BY 1",
-        )
-        rows = dict(line.split("|") for line in text.splitlines() if line.count("|") == 1)
-        count = rows.get(_seen(site, app), "0")
-        seen = f"{count} connections from it; seen: {', '.join(rows) or 'none'}"
-        return count != "0"
 
-    # A health path need not ask the database: the pages that the other checks want do.
-    return wait_until(connected, CONNECTED_SECONDS, 0.5), seen
+def _tables(site: Site) -> tuple[bool, str]:
+    """Count the tables that are not PostgreSQL's own, and not the deployer's."""
+    name = site.scenario.application.database
+    text = _query(
+        site,
+        "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN "
+        "('pg_catalog', 'information_schema', 'deployer')",
+        name,
+    )
+    return text.isdecimal() and text != "0", f"{text} tables in the database {name}"
 
 
 def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:

@@ -1,8 +1,10 @@
 """Whether the application keeps its data in SQLite, and not in PostgreSQL.
 
-Its release is looked through whole. Of the uploads, which may be many, names are read on the
-storage servers' own disks, and of the files whose name says nothing those are opened that a
-database would be among: the latest changed, the largest, and some by chance.
+Its home is looked through whole, and what it has in its own /tmp. What lies in a release and cannot
+be changed by the application is no data of its users: it came with the source. Of the uploads,
+which may be many, names are read on the storage servers' own disks, and of the files whose name
+says nothing those are opened that a database would be among: the latest changed, the largest, and
+some by chance.
 """
 
 from __future__ import annotations
@@ -22,14 +24,16 @@ SAMPLE = 100
 
 
 def none(site: Site) -> tuple[bool, str]:
-    """Tell whether there is no SQLite file in the release that runs, and none on the volume."""
-    home, brick = f"/srv/{site.scenario.application.name}", site.scenario.brick
+    """Tell whether the application has no SQLite file that it writes, and none on the volume."""
+    application, brick = site.scenario.application, site.scenario.brick
+    home = f"/srv/{application.name}"
     machines = [*site.scenario.present("app"), *site.scenario.tier("storage")]
 
     def looked(machine: Machine) -> Found:
         serves = "app" in machine.tiers
         given: Given = {
             "whole": [home] if serves else [],
+            "private": application.name if serves else "",
             "sampled": [] if serves else [brick],
             "sample": SAMPLE,
             "seconds": SECONDS,
@@ -42,4 +46,6 @@ def none(site: Site) -> tuple[bool, str]:
     names = max(answer["names"] for answer in answers.values())
     elsewhere = f", none among {names} names in {brick}" if site.scenario.tier("storage") else ""
     seen = ", ".join(paths[:5]) or f"none in {home}{elsewhere}"
+    came = sorted({path for answer in answers.values() for path in answer["came"]})
+    seen += f"; came with the release, and cannot be changed: {', '.join(came[:5])}" if came else ""
     return not paths, seen

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TypedDict
 
 MAGIC = b"SQLite format 3\0"
+ROOT = 0
 ENDINGS = (".sqlite", ".sqlite3", ".db", ".db3", "-wal", "-journal")
 
 
@@ -17,19 +18,25 @@ class Given(TypedDict):
     """Where is looked, and for how many `seconds` at most.
 
     Of the homes in `whole` everything is read but `releases` and `uploads`, and the release that
-    runs. Of those in `sampled` all names are, and so many files as `sample` says for each reason.
+    runs. So is what the units of the application `private` have as /tmp. Of those in `sampled` all
+    names are, and so many files as `sample` says for each reason.
     """
 
     whole: list[str]
+    private: str
     sampled: list[str]
     sample: int
     seconds: float
 
 
 class Found(TypedDict):
-    """The paths that are databases, and how many names were read in the sampled directories."""
+    """The paths that are databases, and how many names were read in the sampled directories.
+
+    Those that `came` with the release are root's alone, and no data that the application writes.
+    """
 
     found: list[str]
+    came: list[str]
     names: int
 
 
@@ -58,6 +65,23 @@ def is_database(path: str) -> bool:
             return file.read(len(MAGIC)) == MAGIC
     except OSError:
         return False
+
+
+def is_roots(path: str) -> bool:
+    """Tell whether only root can write a file, and so no application."""
+    stat = os.stat(path)
+    return stat.st_uid == ROOT and not stat.st_mode & 0o022
+
+
+def private(name: str) -> list[str]:
+    """Return the directories that systemd gives an application's units as /tmp and /var/tmp."""
+    marks = (f"-{name}.service-", f"-{name}@")
+    return [
+        entry.path
+        for top in ("/tmp", "/var/tmp")
+        for entry in os.scandir(top)
+        if entry.name.startswith("systemd-private-") and any(mark in entry.name for mark in marks)
+    ]
 
 
 def of_interest(entries: Iterable[os.DirEntry[str]], sample: int) -> tuple[set[str], int]:
@@ -89,14 +113,20 @@ def main(given: Given) -> Found:
     """Return which files are databases."""
     end = time.monotonic() + given["seconds"]
     found: set[str] = set()
+    came: set[str] = set()
     names = 0
+    places = private(given["private"]) if given["private"] else []
     for top in given["whole"]:
         skipped = (f"{top}/releases", f"{top}/uploads")
-        for directory in (top, os.path.realpath(f"{top}/current")):
-            paths = (each.path for each in files(directory, skipped, end))
-            found.update(filter(is_database, paths))
+        release = os.path.realpath(f"{top}/current")
+        paths = (each.path for each in files(release, skipped, end))
+        for path in filter(is_database, paths):
+            (came if is_roots(path) else found).add(path)
+        found.update(filter(is_database, (each.path for each in files(top, skipped, end))))
+    for top in places:
+        found.update(filter(is_database, (each.path for each in files(top, (), end))))
     for top in given["sampled"]:
         chosen, count = of_interest(files(top, (f"{top}/.glusterfs",), end), given["sample"])
         found.update(filter(is_database, chosen))
         names += count
-    return {"found": sorted(found), "names": names}
+    return {"found": sorted(found), "came": sorted(came), "names": names}
