@@ -170,6 +170,9 @@ def test_a_build_that_fails_shows_what_npm_said_and_nobody_notices(
     done = lab.fab("deploy", limit=200, config=path, code=1)
     assert re.search(r"s1: 'build /srv/.*' failed with exit code 1", done.text), done.text
     assert "npm ERR!" in done.text
+    # What it asks for may be newer than what is here.
+    node = lab.do("s1", "node --version").strip()
+    assert f"node ({node})" in done.text
     assert "serve" in done.text.partition("stages not started: ")[2]
     assert len(from_each(browser, url)) == len(APPS)
     assert ".new" not in lab.do("s1", f"ls /srv/{NAME}/releases")

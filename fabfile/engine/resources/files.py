@@ -184,6 +184,7 @@ class Unpacked:
 
     `archive` answers the bytes, and is asked only when they are needed. `build` is a shell line
     run in the directory, as `user` with this environment and no other, before it takes its name.
+    When that fails, the shell `explain` prints what else there is to know.
     """
 
     path: str
@@ -191,6 +192,7 @@ class Unpacked:
     build: str = ""
     user: str = "root"
     environment: Mapping[str, str] = field(default_factory=dict)
+    explain: str = ":"
 
     @property
     def key(self) -> str:
@@ -218,7 +220,8 @@ class Unpacked:
             variables = " ".join(f"{key}={shlex.quote(v)}" for key, v in self.environment.items())
             script += (
                 f"chown -hR {self.user}: {new}\n"
-                f"runuser -u {self.user} -- env -i {variables} sh -c {line}\n"
+                f"runuser -u {self.user} -- env -i {variables} sh -c {line} || "
+                f"{{ code=$?\n{self.explain}\nexit $code; }}\n"
                 f"chown -hR root: {new}\n"
             )
         script += f"chmod -R u=rwX,go=rX {new}\nmv -T {new} {path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import (
@@ -34,6 +35,8 @@ HEALTHY_SECONDS = 30
 # Who builds releases, with what its tools keep for the next time.
 BUILD_HOME = "/var/cache/crm-build"
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+# Shell that says what a release was built with.
+RUNTIMES = Path(__file__).with_name("runtimes.sh").read_text()
 # How many releases a server keeps, the one that serves included.
 RELEASES = 5
 
@@ -104,6 +107,7 @@ def built(scenario: Scenario, machine: Machine) -> list[Resource]:
             application.build,
             builder.name,
             variables,
+            RUNTIMES,
         ),
     ]
 
