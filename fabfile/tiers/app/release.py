@@ -56,8 +56,9 @@ def _fetched(name: str, login: Login, directory: str) -> bytes:
     remote = Remote(name, login)
     try:
         answer = remote.run(
+            # In lines: one of 60 MB, as Python environments make, takes minutes to be read.
             "file=$(mktemp) && trap 'rm -f $file' EXIT && "
-            f'tar -C {shlex.quote(directory)} -czf "$file" . && base64 -w0 "$file"',
+            f'tar -C {shlex.quote(directory)} -czf "$file" . && base64 -w 30000 "$file"',
             seconds=300,
         )
     finally:
