@@ -148,6 +148,7 @@ APPLICATIONS = {
 PORTS = {
     "http": 80,  # where the load balancer answers the users
     "app": 3000,
+    "volume": 3001,  # where an app server tells the balancer whether the volume answers there
     "statistics": 8404,  # HAProxy's page and metrics, on the management address only
     "database": 5432,
 }

@@ -11,6 +11,7 @@ import requests
 from fabfile.tiers.app.migration import LOCK
 from tests.lab import other_applications
 from tests.lab.commands import wait_for
+from tests.lab.scaled import statuses
 
 pytestmark = pytest.mark.installs_packages
 
@@ -98,6 +99,18 @@ def test_every_server_reads_the_file_that_one_took(lab, browser, url):
     assert browser.put(f"{url}uploads/file", data=content).text == "kept"
     assert set(from_each(browser, f"{url}uploads/file").values()) == {content}
     assert lab.do("nas2", f"cat /nas/brick/{NAME}/file | wc -c") == f"{len(content)}\n"
+
+
+def test_a_server_without_the_volume_gets_no_clients_whatever_its_health_path_says(lab, config):
+    client = "^/usr/sbin/glusterfs .* /mnt/nas$"
+    lab.do("s2", f"systemctl stop mnt-nas-watch; pkill -KILL -f '{client}'")
+    try:
+        wait_for("s2 to be out", lambda: statuses(lab)["s2"].startswith("DOWN"), 20)
+        ask = "exec 3<>/dev/tcp/127.0.0.1/3000; printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3"
+        assert "200 OK" in lab.do("s2", f'bash -c "{ask}; head -n 1 <&3"')
+    finally:
+        lab.do("s2", "systemctl start mnt-nas-watch")
+    wait_for("s2 to be back", lambda: statuses(lab)["s2"] == "UP", 40)
 
 
 def test_npm_is_on_the_builder_only_and_everybody_has_the_same_modules(lab, config):

@@ -28,6 +28,7 @@ def test_the_table_is_what_is_listened_on_and_used():
         ("control", "storage", "ssh"),
         ("control", "balancer", "statistics"),
         ("balancer", "app", "http"),
+        ("balancer", "app", "volume"),
         ("app", "database", "sql"),
         ("app", "storage", "management"),
         ("app", "storage", "bricks"),
@@ -82,7 +83,8 @@ def test_machines_that_must_meet_and_do_not_are_named(entries, mistakes):
     del entries["MACHINES"]["s1"]["lan3"]
     assert mistakes() == [
         "MACHINES['lb'] and MACHINES['s1'] are on no common network, and a load balancer asks an "
-        "app server (HTTP): give both an address on one"
+        f"app server ({what}): give both an address on one"
+        for what in ("HTTP", "whether the volume answers")
     ]
 
 

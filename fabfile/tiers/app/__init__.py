@@ -10,6 +10,9 @@ TIER = Tier(
     about="{application} on port {ports[app]}, uploads on the volume",
     row=3,
     least=1,
-    listens=(Listener("http", "HTTP", port="app", default=3000),),
+    listens=(
+        Listener("http", "HTTP", port="app", default=3000),
+        Listener("volume", "whether the volume answers", port="volume", default=3001),
+    ),
     uses=("database.sql", "storage.management", "storage.bricks"),
 )

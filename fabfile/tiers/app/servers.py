@@ -68,4 +68,4 @@ def _service(scenario: Scenario, name: str) -> Service:
 def retired(scenario: Scenario) -> str:
     """Return shell after which a server that was removed does nothing more for the application."""
     unit = f"{scenario.application.name}.service"
-    return f"{LIBRARY}retire {unit} {app.WATCH_UNIT} {app.MOUNT_UNIT}"
+    return f"{LIBRARY}retire {unit} {app.HEALTH_UNIT} {app.WATCH_UNIT} {app.MOUNT_UNIT}"

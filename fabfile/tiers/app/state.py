@@ -18,6 +18,7 @@ from fabfile.engine.resources import (
     User,
 )
 from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.flows import sources
 from fabfile.scenario.variables import filled
 from fabfile.tiers.app import health, release, units
 from fabfile.tiers.database import state as database
@@ -30,6 +31,8 @@ MOUNT = "/mnt/nas"
 MOUNT_UNIT = "mnt-nas.mount"
 # What mounts the volume again when its client has died.
 WATCH_UNIT = "mnt-nas-watch.service"
+# What tells the balancer whether the volume answers.
+HEALTH_UNIT = "mnt-nas-health.socket"
 PROGRAMS = "/usr/local/lib/crm-deployer"
 HEALTHY_SECONDS = 30
 # Who builds releases, with what its tools keep for the next time.
@@ -55,6 +58,8 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         neighbours(scenario, machine),
         _port(scenario),
+        # systemd itself listens, and starts what answers.
+        Port(scenario.ports["volume"], ("init.scope",), remedy=_elsewhere(scenario)),
         Packages(*client, "postgresql-client", *scenario.application.packages),
         journal,
         Service("systemd-journald.service", restart=(journal.key,)),
@@ -78,10 +83,14 @@ def _port(scenario: Scenario) -> Port:
     return Port(
         scenario.ports["app"],
         units,
-        remedy=f" or choose another port: PORTS in {scenario.source.name}",
+        remedy=_elsewhere(scenario),
         # One that ran before, and that the scenario no longer knows, is stopped by deploy.
         known='[ -e "/etc/crm-deployer/${unit%.service}.env" ]',
     )
+
+
+def _elsewhere(scenario: Scenario) -> str:
+    return f" or choose another port: PORTS in {scenario.source.name}"
 
 
 def built(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -123,7 +132,7 @@ def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
 def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say how an app server mounts the volume: from the first storage server that answers."""
     if not scenario.tier("storage"):
-        return [_never_shared()]
+        return [_never_shared(), *_mount_health(scenario, machine, "/")]
     servers = [scenario.address(each, seen_by=machine) for each in scenario.tier("storage")]
     unit = template(
         f"/etc/systemd/system/{MOUNT_UNIT}", servers=servers, volume=VOLUME, where=MOUNT
@@ -143,6 +152,7 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
         watch,
         _mounted(unit.key),
         Service(WATCH_UNIT, restart=(program.key, watch.key)),
+        *_mount_health(scenario, machine, MOUNT),
         Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
         _brought(scenario),
     ]
@@ -171,6 +181,21 @@ def _brought(scenario: Scenario) -> Run:
         unless=f'[ -z "$(find {local} -mindepth 1 -print -quit)" ]',
         seconds=3600,
     )
+
+
+def _mount_health(scenario: Scenario, machine: Machine, where: str) -> list[Resource]:
+    """Return what tells the balancer whether the file system of the uploads answers here."""
+    port = scenario.ports["volume"]
+    asking = [each for tier in sources("app", "volume") for each in scenario.tier(tier)]
+    program = template(f"{PROGRAMS}/mount-health", mode=0o755)
+    service = template(f"{units.UNITS}/mnt-nas-health@.service", program=program.path, where=where)
+    socket = template(
+        f"{units.UNITS}/{HEALTH_UNIT}",
+        address=scenario.address(machine, seen_by=asking[0]),
+        port=port,
+        allowed=[scenario.address(each, seen_by=machine) for each in asking],
+    )
+    return [program, service, socket, Service(HEALTH_UNIT, restart=(socket.key, service.key))]
 
 
 def _mounted(*restart: str) -> Service:
@@ -281,7 +306,7 @@ def kept(scenario: Scenario, machine: Machine) -> list[Resource]:
 def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of an app server: the release that it serves."""
     mount = (MOUNT_UNIT, WATCH_UNIT) if scenario.tier("storage") else ()
-    shown = (*units.names(scenario.application), *mount)
+    shown = (*units.names(scenario.application), *mount, HEALTH_UNIT)
     release = f'echo "release: $(basename "$(readlink {home(scenario)}/current)")"'
     return View(shown, "\n".join([release, *units.places(scenario.application)]))
 

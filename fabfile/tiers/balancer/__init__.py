@@ -16,5 +16,5 @@ TIER = Tier(
         Listener("ping", "ping", protocol="icmp"),
         Listener("statistics", "statistics", port="statistics", default=8404),
     ),
-    uses=("app.http",),
+    uses=("app.http", "app.volume"),
 )
