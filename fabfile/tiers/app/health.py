@@ -8,6 +8,7 @@ from fabfile.engine.resources.ports import listeners
 
 # One slow answer is no sign of a process that hangs.
 ATTEMPTS, ATTEMPT_SECONDS = 3, 3
+HERE = "localhost"
 # Patterns of bash for the first line of an answer.
 GOOD, ANY = "*' 200 '*", "HTTP/*"
 
@@ -17,25 +18,28 @@ def works(process: str) -> str:
     return f'grep -qs "^State:.[RSDI]" "/proc/{process}/status"'
 
 
-def healthy(unit: str, port: int, path: str) -> str:
+def healthy(unit: str, port: int, path: str, host: str = HERE) -> str:
     """Return a condition: the health path answers 200 here, and it is the unit that answers."""
     ours = f'[ "$({listeners(port)} | cut -d " " -f 2 | sort -u)" = {unit} ]'
     named = f"{{ echo 'port {port} is not, or not only, that of {unit}'; false; }}"
-    return f"{{ {ours} || {named}; }} && {answers_well(port, path)}"
+    return f"{{ {ours} || {named}; }} && {answers_well(port, path, host)}"
 
 
-def answers_well(port: int, path: str) -> str:
-    """Return a condition: the health path answers 200 here, whoever it is that answers."""
-    return _answers(port, path, 6, GOOD)
+def answers_well(port: int, path: str, host: str = HERE) -> str:
+    """Return a condition: the health path answers 200 here, whoever it is that answers.
+
+    `host` is the name or address that is asked for, as many applications answer to their own only.
+    """
+    return _answers(port, path, 6, GOOD, host)
 
 
-def responsive(port: int, path: str, starting: int) -> str:
+def responsive(port: int, path: str, starting: int, host: str = HERE) -> str:
     """Return a condition: the health path answers, whatever it says, or has had no time to yet.
 
     What it says to be away is not brought back by a restart. `starting` is how many seconds
     "$main_pid" may take until it listens.
     """
-    attempt = _answers(port, path, ATTEMPT_SECONDS, ANY)
+    attempt = _answers(port, path, ATTEMPT_SECONDS, ANY, host)
     listens = f"ss -Hltn 'sport = :{port}' | grep -q ."
     age = '$(ps -o etimes= -p "$main_pid")'
     starts = f"{{ ! {listens} && [ {age} -lt {starting} ]; }}"
@@ -57,9 +61,9 @@ def same_files(mount: str, directory: str) -> str:
     return f'{{ set -- $({devices}); [ "$1" = "$2" ]; }}'
 
 
-def _answers(port: int, path: str, seconds: int, pattern: str) -> str:
+def _answers(port: int, path: str, seconds: int, pattern: str, host: str) -> str:
     """Return a condition: the first line of the answer is like the pattern. Bash opens the port."""
-    request = f"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
+    request = f"GET {path} HTTP/1.0\\r\\nHost: {host}\\r\\n\\r\\n"
     script = (
         f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{request}' >&3; "
         f'IFS= read -r line <&3; echo "$line"; [[ $line == {pattern} ]]'

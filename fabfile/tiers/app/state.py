@@ -265,11 +265,11 @@ def _web(scenario: Scenario, changed: tuple[str, ...]) -> Service:
     """Return the service of the web process, which is ready when it is healthy."""
     unit, application = f"{scenario.application.name}.service", scenario.application
     port = scenario.ports["app"]
-    answers = health.responsive(port, application.health, HEALTHY_SECONDS)
+    answers = health.responsive(port, application.health, HEALTHY_SECONDS, scenario.entry)
     return Service(
         unit,
         restart=(unit_file(application.name), *changed),
-        ready=health.healthy(unit, port, application.health),
+        ready=health.healthy(unit, port, application.health, scenario.entry),
         alive=f"{_same_files(scenario)} && {answers}",
         limit=HEALTHY_SECONDS,
     )
@@ -279,7 +279,7 @@ def _healthy(scenario: Scenario) -> Run:
     """Return what says so when the application runs and is not healthy: no restart cures that."""
     unit = f"{scenario.application.name}.service"
     what = f"{unit} to be healthy"
-    ready = health.answers_well(scenario.ports["app"], scenario.application.health)
+    ready = health.answers_well(scenario.ports["app"], scenario.application.health, scenario.entry)
     return Run(
         f"wait for {what}",
         f"await {HEALTHY_SECONDS} {shlex.quote(what)} {shlex.quote(ready)}",
