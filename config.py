@@ -85,8 +85,11 @@ LOGIN = {
 # change it here.
 APPLICATION = os.environ.get("CRM_APP", "crm")
 
-# Twelve-factor web applications. One gets DATABASE_URL, SECRET_KEY, UPLOADS and PORT in its
-# environment; its commands are shell lines, run in the directory of its release.
+# Twelve-factor web applications. One gets DATABASE_URL (and PGHOST, PGPORT, PGUSER, PGPASSWORD,
+# PGDATABASE), SECRET_KEY, UPLOADS and PORT in its environment; its commands are shell lines, run in
+# the directory of its release. Also possible: processes beside the web process, "on" each server or
+# on "one", as "processes": {"mails": {"start": "python3 mails.py", "on": "one"}}. See
+# docs/applications.md.
 APPLICATIONS = {
     "crm": {
         "source": "crm",  # a directory
@@ -98,8 +101,9 @@ APPLICATIONS = {
         "checks": "python3 manage.py checks-account",  # makes the account that verify uses
         "start": "gunicorn --bind 0.0.0.0:${PORT} --workers 2 --threads 4 wsgi:app",
         "health": "/health",
-        # More variables for it; no secrets. By this one, its eight threads give the memory of each
-        # photo back at once, and do not keep it for the next.
+        # More variables for it; no secrets, but "${PGPASSWORD}" and the like are filled in. By this
+        # one, its eight threads give the memory of each photo back at once, and do not keep it for
+        # the next.
         "environment": {"MALLOC_MMAP_THRESHOLD_": "131072"},
         "connections": 10,  # to the database, from one server: 2 workers of 4 threads, and spare
         "memory": 400,  # MiB, at most
