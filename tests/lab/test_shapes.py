@@ -120,10 +120,10 @@ def test_a_private_network_is_true_without_a_warning(shapes, grown):
 
 def test_a_door_that_somebody_opens_is_false_and_closed_again(shapes, grown):
     private = rented(shapes, "private", [*NUMBERS])
-    shapes.do("solo", f"nft insert rule {TABLE} input tcp dport 3000 accept")
+    shapes.do("solo", f"nft insert rule {TABLE} input tcp dport 5432 accept")
     said = shapes.task("invoke", "verify", config=private, code=1)
     assert "FALSE  perimeter: between the machines nothing else is open" in said
-    assert "app.http from storage" in said
+    assert "database.sql from storage" in said
     assert "load what the machine lets in" in shapes.task("fab", "deploy", config=private)
     assert "0 changes" in shapes.task("fab", "deploy", config=private)
 

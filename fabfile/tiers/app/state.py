@@ -160,10 +160,10 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def _never_shared() -> Never:
     return Never(
-        f"[ -e {UNITS}/{MOUNT_UNIT} ]",
+        f"[ -e {units.UNITS}/{MOUNT_UNIT} ]",
         f"its uploads are on the volume at {MOUNT}, and MACHINES has no storage server any more: "
         "name those again, or, once you have copied the uploads, 'systemctl disable --now "
-        f"{WATCH_UNIT} {MOUNT_UNIT}' and remove {UNITS}/{MOUNT_UNIT} there",
+        f"{WATCH_UNIT} {MOUNT_UNIT}' and remove {units.UNITS}/{MOUNT_UNIT} there",
     )
 
 
