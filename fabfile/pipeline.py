@@ -13,7 +13,7 @@ from fabfile.engine.converge import Stage
 from fabfile.engine.resources import Packages
 from fabfile.scenario import Machine, Pinned, Scenario
 from fabfile.scenario.debian import UnknownSystem
-from fabfile.tiers.app import migration
+from fabfile.tiers.app import migration, volume
 from fabfile.tiers.app import state as app
 from fabfile.tiers.app.rolling import Rolling, batch_size
 from fabfile.tiers.balancer import state as balancer
@@ -64,7 +64,7 @@ PIPELINE = (
     Step("app", "app", app.desired, ("guard",), adding=True),
     Step("build", "app", app.built, ("app",), "first", needs_source=True),
     Step("ship", "app", app.shipped, ("app", "build"), "others", adding=True),
-    Step("mount", "app", app.mount, ("app", "volume", "bricks"), adding=True),
+    Step("mount", "app", volume.mount, ("app", "volume", "bricks"), adding=True),
     Step("migrate", "app", migration.migrated, ("build", "database"), "first", needs_source=True),
     Step("serve", "app", app.serving, ("mount", "migrate", "ship"), rolling=True, adding=True),
     Step("keep", "app", app.kept, ("serve",), adding=True),

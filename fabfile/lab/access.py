@@ -12,7 +12,7 @@ from pathlib import Path
 from fabfile.lab.host import LabError, run
 from fabfile.lab.machines import host_keys
 from fabfile.scenario import ROOT, Login, Scenario
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 
 
 def host(login: Login) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from fabfile.lab import render
 from fabfile.lab.host import run
 from fabfile.scenario import Lab, Scenario
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 
 # Settings of this computer that the lab needs, and the least value of each. A machine's systemd
 # takes about seven inotify instances, all root's: the kernel's 128 are enough for some 17 machines.

@@ -12,7 +12,7 @@ from pathlib import Path
 from fabfile.lab import network, render
 from fabfile.lab.host import LabError, run
 from fabfile.scenario import Lab, Machine, Scenario
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 
 PROGRAMS = (
     *("apt-config", "ip", "iptables-restore", "iptables-save", "lxc-ls", "lxc-start", "lxc-stop"),

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 from fabfile.scenario import Machine, Scenario
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 
 LXC = """\
 # Written by the lab at each start. See lxc.container.conf(5).

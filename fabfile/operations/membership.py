@@ -17,7 +17,7 @@ from fabfile.scenario.addresses import AddressError, allocate
 from fabfile.scenario.debian import DEFAULT
 from fabfile.scenario.inventory import Inventory
 from fabfile.scenario.machines import HOST_NAME
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 
 
 def addresses(texts: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from fabfile.operations.progress import console
 from fabfile.operations.session import scenario as scenario_to_show
 from fabfile.scenario import ROOT, Machine, Scenario
 from fabfile.scenario.flows import CONTROL, FLOWS, USERS
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 from fabfile.tiers import TIERS
 from fabfile.tiers.tier import Tier
 

@@ -18,7 +18,7 @@ from fabfile.operations.progress import Progress, console, interruptible
 from fabfile.operations.session import connected, scenario
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.debian import UnknownSystem
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 from fabfile.tiers import views_of
 
 SECONDS = 20

@@ -5,18 +5,8 @@ sentence that names the entry.
 """
 
 from fabfile.scenario.loading import load
-from fabfile.scenario.model import (
-    ROOT,
-    Application,
-    Lab,
-    Login,
-    Machine,
-    Pinned,
-    Process,
-    Scenario,
-    ScenarioError,
-    inventory_file,
-)
+from fabfile.scenario.model import ROOT, Scenario, ScenarioError, inventory_file
+from fabfile.scenario.parts import Application, Lab, Login, Machine, Pinned, Process
 
 __all__ = [
     "ROOT",

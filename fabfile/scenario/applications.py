@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fabfile.scenario.machines import Table, listed
-from fabfile.scenario.model import ROOT, Application, Process
+from fabfile.scenario.model import ROOT
+from fabfile.scenario.parts import Application, Process
 from fabfile.scenario.tables import REQUIRED, Keys, read_table
 from fabfile.scenario.variables import OURS, unknown
 from fabfile.tiers.app.sources import REF, is_url

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from itertools import combinations, product
 
 from fabfile.scenario.flows import FLOWS, Flow
-from fabfile.scenario.model import MANAGEMENT, Machine
+from fabfile.scenario.parts import MANAGEMENT, Machine
 from fabfile.tiers import TIERS
 from fabfile.tiers.tier import Tier
 

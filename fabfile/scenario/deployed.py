@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fabfile.scenario.model import Login, Scenario
+from fabfile.scenario.model import Scenario
+from fabfile.scenario.parts import Login
 
 FILE = "deployed.json"
 

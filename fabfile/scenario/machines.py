@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fabfile.scenario.debian import BY_CODENAME, DEFAULT
-from fabfile.scenario.model import MANAGEMENT, PUBLIC, ROOT, Login, Machine
+from fabfile.scenario.model import ROOT
+from fabfile.scenario.parts import MANAGEMENT, PUBLIC, Login, Machine
 from fabfile.tiers import TIERS
 
 # RFC 1123 section 2.1: letters, digits and inner hyphens, 63 at most. Lower case, as ours all are.

@@ -21,7 +21,8 @@ from fabfile.scenario.machines import (
     read_machines,
     read_networks,
 )
-from fabfile.scenario.model import Lab, Scenario, ScenarioError
+from fabfile.scenario.model import Scenario, ScenarioError
+from fabfile.scenario.parts import Lab
 from fabfile.scenario.tables import read_table
 from fabfile.tiers import TIERS
 

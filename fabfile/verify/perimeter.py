@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fabfile.scenario import Machine
 from fabfile.scenario.flows import FLOWS
-from fabfile.scenario.model import MANAGEMENT, PUBLIC, Scenario
+from fabfile.scenario.model import Scenario
+from fabfile.scenario.parts import MANAGEMENT, PUBLIC
 from fabfile.tiers import TIERS
 from fabfile.verify.check import Check, Site, judged
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 from fabfile.scenario.vnx.names import MANAGEMENT_INTERFACE, VnxError, tier_of
 from fabfile.scenario.vnx.reading import Notes, VirtualMachine, VnxFile
 

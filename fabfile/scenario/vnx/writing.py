@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from fabfile.scenario.model import MANAGEMENT, Machine, Scenario
+from fabfile.scenario.model import Scenario
+from fabfile.scenario.parts import MANAGEMENT, Machine
 from fabfile.scenario.vnx.merging import BRICK
 from fabfile.scenario.vnx.names import VnxError, management_address, tier_of
 

@@ -9,7 +9,7 @@ from fabfile.engine.resources import Link, Service
 from fabfile.engine.resources.pending import mark
 from fabfile.engine.waiting import AWAIT
 from fabfile.scenario import Scenario
-from fabfile.tiers.app import release, units
+from fabfile.tiers.app import release, units, volume
 from fabfile.tiers.app import state as app
 
 LIBRARY = Path(__file__).with_suffix(".sh").read_text()
@@ -68,4 +68,4 @@ def _service(scenario: Scenario, name: str) -> Service:
 def retired(scenario: Scenario) -> str:
     """Return shell after which a server that was removed does nothing more for the application."""
     unit = f"{scenario.application.name}.service"
-    return f"{LIBRARY}retire {unit} {app.HEALTH_UNIT} {app.WATCH_UNIT} {app.MOUNT_UNIT}"
+    return f"{LIBRARY}retire {unit} {volume.HEALTH_UNIT} {volume.WATCH_UNIT} {volume.MOUNT_UNIT}"

@@ -9,7 +9,6 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import (
     Directory,
     Link,
-    Never,
     Packages,
     Port,
     Run,
@@ -18,22 +17,14 @@ from fabfile.engine.resources import (
     User,
 )
 from fabfile.scenario import Machine, Scenario
-from fabfile.scenario.flows import sources
 from fabfile.scenario.variables import filled
 from fabfile.tiers.app import health, release, units
+from fabfile.tiers.app.volume import HEALTH_UNIT, MOUNT, MOUNT_UNIT, WATCH_UNIT, mounted
 from fabfile.tiers.database import state as database
 from fabfile.tiers.neighbours import neighbours
-from fabfile.tiers.storage.beforehand import VOLUME
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
-MOUNT = "/mnt/nas"
-MOUNT_UNIT = "mnt-nas.mount"
-# What mounts the volume again when its client has died.
-WATCH_UNIT = "mnt-nas-watch.service"
-# What tells the balancer whether the volume answers.
-HEALTH_UNIT = "mnt-nas-health.socket"
-PROGRAMS = "/usr/local/lib/crm-deployer"
 HEALTHY_SECONDS = 30
 # Who builds releases, with what its tools keep for the next time.
 BUILD_HOME = "/var/cache/crm-build"
@@ -129,83 +120,6 @@ def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [Unpacked(directory(scenario), lambda: release.fetch(builder, directory(scenario)))]
 
 
-def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Say how an app server mounts the volume: from the first storage server that answers."""
-    if not scenario.tier("storage"):
-        return [_never_shared(), *_mount_health(scenario, machine, "/")]
-    servers = [scenario.address(each, seen_by=machine) for each in scenario.tier("storage")]
-    unit = template(
-        f"/etc/systemd/system/{MOUNT_UNIT}", servers=servers, volume=VOLUME, where=MOUNT
-    )
-    name = scenario.application.name
-    uploads = f"{MOUNT}/{name}"
-    program = template(f"{PROGRAMS}/watch-mount", mode=0o755)
-    watch = template(
-        f"/etc/systemd/system/{WATCH_UNIT}",
-        mount_unit=MOUNT_UNIT,
-        program=program.path,
-        where=MOUNT,
-    )
-    return [
-        unit,
-        program,
-        watch,
-        _mounted(unit.key),
-        Service(WATCH_UNIT, restart=(program.key, watch.key)),
-        *_mount_health(scenario, machine, MOUNT),
-        Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
-        _brought(scenario),
-    ]
-
-
-def _never_shared() -> Never:
-    return Never(
-        f"[ -e {units.UNITS}/{MOUNT_UNIT} ]",
-        f"its uploads are on the volume at {MOUNT}, and MACHINES has no storage server any more: "
-        "name those again, or, once you have copied the uploads, 'systemctl disable --now "
-        f"{WATCH_UNIT} {MOUNT_UNIT}' and remove {units.UNITS}/{MOUNT_UNIT} there",
-    )
-
-
-def _brought(scenario: Scenario) -> Run:
-    """Return what brings the uploads from before there was a volume onto it.
-
-    They lie below the mount point of the service; nobody sees them once it has the volume.
-    """
-    local, shared = f"{home(scenario)}/uploads", f"{MOUNT}/{scenario.application.name}"
-    return Run(
-        "bring the uploads of before onto the volume",
-        # Not the directory itself, whose rights are the volume's own.
-        f"find {local} -mindepth 1 -maxdepth 1 -exec cp -an -t {shared} {{}} +\n"
-        f"find {local} -mindepth 1 -delete",
-        unless=f'[ -z "$(find {local} -mindepth 1 -print -quit)" ]',
-        seconds=3600,
-    )
-
-
-def _mount_health(scenario: Scenario, machine: Machine, where: str) -> list[Resource]:
-    """Return what tells the balancer whether the file system of the uploads answers here."""
-    port = scenario.ports["volume"]
-    asking = [each for tier in sources("app", "volume") for each in scenario.tier(tier)]
-    program = template(f"{PROGRAMS}/mount-health", mode=0o755)
-    service = template(f"{units.UNITS}/mnt-nas-health@.service", program=program.path, where=where)
-    socket = template(
-        f"{units.UNITS}/{HEALTH_UNIT}",
-        address=scenario.address(machine, seen_by=asking[0]),
-        port=port,
-        allowed=[scenario.address(each, seen_by=machine) for each in asking],
-    )
-    return [program, service, socket, Service(HEALTH_UNIT, restart=(socket.key, service.key))]
-
-
-def _mounted(*restart: str) -> Service:
-    # Without its process the mount point stays, and every access to it fails or hangs. So it does
-    # with it as long as most storage servers are away: to mount again is no cure then.
-    client = health.works(f"$(pgrep -n -f '^/usr/sbin/glusterfs .* {MOUNT}$')")
-    alive = f"timeout 5 stat {MOUNT}/ >/dev/null || {client}"
-    return Service(MOUNT_UNIT, restart, ready=f"mountpoint -q {MOUNT}", alive=alive)
-
-
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what an app server looks like when it answers."""
     name = scenario.application.name
@@ -216,11 +130,11 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         secret=True,
         variables=environment(scenario),
     )
-    mounted = (MOUNT, MOUNT_UNIT) if scenario.tier("storage") else ("", "")
-    files = units.files(scenario, machine, *mounted)
+    volume = (MOUNT, MOUNT_UNIT) if scenario.tier("storage") else ("", "")
+    files = units.files(scenario, machine, *volume)
     current = Link(f"{home(scenario)}/current", f"releases/{release.identifier(scenario)}")
     # The mount, too: a process holds on to the one that was there when it started.
-    changed = (current.key, variables.key, _mounted().key)
+    changed = (current.key, variables.key, mounted().key)
     web, *others = services(scenario, changed)
     return [
         variables,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Port, Run, Service
 from fabfile.scenario import Machine, Scenario
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 from fabfile.tiers.balancer.haproxy import CHECK, LIBRARY, Configuration, Servers
 from fabfile.tiers.balancer.seen import Seen
 from fabfile.tiers.neighbours import neighbours

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fabfile.scenario.model import Application, Machine
+from fabfile.scenario.parts import Application, Machine
 
 # For a migration and its lock, verify, status, and superuser_reserved_connections.
 OURS = 20

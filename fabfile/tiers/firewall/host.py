@@ -10,7 +10,7 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import CONTROL, FLOWS, SSH, USERS, Flow
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import Listener, View
 

@@ -6,7 +6,7 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import Directory, Never, Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import FLOWS, USERS
-from fabfile.scenario.model import MANAGEMENT
+from fabfile.scenario.parts import MANAGEMENT
 from fabfile.tiers.firewall.others import Rules
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.templates import template

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fabfile.scenario.model import Application, Machine
+from fabfile.scenario.parts import Application, Machine
 
 
 def mistakes(
