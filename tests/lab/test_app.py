@@ -81,7 +81,9 @@ def test_the_environment_is_for_root_only(lab, host):
     assert (file.mode, file.user, file.group) == (0o600, "root", "root")
     names = re.findall(r"^(\w+)=", file.content_string, re.M)
     more = lab.entries["APPLICATION"]["environment"]
-    assert sorted(names) == sorted(["DATABASE_URL", "PORT", "SECRET_KEY", "UPLOADS", *more])
+    given = ["DATABASE_URL", "PORT", "SECRET_KEY", "UPLOADS"]
+    given += ["PGDATABASE", "PGHOST", "PGPASSWORD", "PGPORT", "PGUSER"]
+    assert sorted(names) == sorted([*given, *more])
 
 
 def test_the_unit_is_hardened(host, unit):

@@ -24,7 +24,7 @@ def ask(lab):
 
 
 def test_postgresql_is_debians_and_starts_at_boot(bbdd):
-    assert bbdd.package("postgresql").is_installed
+    assert bbdd.package(f"postgresql-{VERSION}").is_installed
     cluster = bbdd.service(f"postgresql@{VERSION}-main")
     assert cluster.is_running
     # At each boot Debian's generator enables the clusters, for as long as it lasts.
