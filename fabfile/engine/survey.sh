@@ -38,7 +38,8 @@ EOF
 listeners() { # SOCKETS PORT [PATH]: number, unit ("-": none) and name of who listens there, of ss(8)
   seen=' '
   while IFS= read -r line; do
-    case $line in *":$2 "* | *" ${3:-:$2} "*) ;; *) continue ;; esac
+    # ss shows a path as it was given, such as /var/run/... for /run/...
+    case $line in *":$2 "* | *"${3:-:$2} "*) ;; *) continue ;; esac
     # users:(("haproxy",pid=83,fd=6),("haproxy",pid=85,fd=6))
     while :; do
       case $line in *pid=*) line=${line#*pid=} ;; *) break ;; esac
