@@ -51,7 +51,8 @@ listeners() { # SOCKETS PORT [PATH]: number, unit ("-": none) and name of who li
       while IFS=: read -r number kind path; do
         case "$number:$kind" in 0: | *:name=systemd) unit=${unit:-${path##*/}} ;; esac
       done <"/proc/$pid/cgroup"
-      read -r name <"/proc/$pid/comm"
+      # One that has ended by now listens no more.
+      read -r name 2>/dev/null <"/proc/$pid/comm" || continue
       echo "$pid ${unit:--} $name"
     done
   done <<EOF

@@ -10,10 +10,13 @@ pytestmark = pytest.mark.usefixtures("repaired")
 
 @pytest.fixture
 def locking_out(lab, tmp_path):
-    """Give a scenario that takes the inner interface of the firewall for the management one."""
+    """Give a scenario whose management address of the firewall is on the inner interface."""
     entries = lab.entries
-    entries["MACHINES"]["fw"]["interfaces"] = {"management": "lan2"}
-    return places.write(entries, tmp_path / "config.py")
+    entries["MACHINES"]["fw"]["ssh"] = f"deploy@{lab.address('fw', 'management')}:22"
+    entries["MACHINES"]["fw"]["management"] = f"{places.MANAGEMENT}250"
+    lab.do("fw", f"ip address add {places.MANAGEMENT}250/32 dev lan2")
+    yield places.write(entries, tmp_path / "config.py")
+    lab.do("fw", f"ip address delete {places.MANAGEMENT}250/32 dev lan2")
 
 
 def test_rules_that_let_no_new_connection_in_are_taken_back(lab, locking_out):
