@@ -95,7 +95,8 @@ def _of_the_network(error: Exception, way: Settings, where: str, host_from: str,
     if was_dropped(error):
         return (
             f"{where} ends each connection at once; does its sshd let so many in (MaxStartups), "
-            "and from here?"
+            "and from here? One that has seen a wrong key keeps us out for up to a minute "
+            "(PerSourcePenalties)"
         )
     if isinstance(error, OSError):
         return f"{where} cannot be reached ({reason(error)}); is it running, with sshd?"

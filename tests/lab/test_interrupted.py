@@ -85,6 +85,7 @@ def test_what_died_behind_a_written_file_is_made_up_for(repaired):
     before = repaired.do("s1", "systemctl show -P MainPID crm")
     assert sorted(repaired.planned()) == [
         ("lb", "reload haproxy.service"),
+        ("lb", "wait until HAProxy sees s1, s2, s3 up"),
         ("s1", "restart crm.service"),
     ]
     finish(repaired)

@@ -89,7 +89,9 @@ def test_a_port_of_the_statistics_that_is_taken_is_said(repaired):
         assert "lb: port 8404 is taken by socat (process " in done.err, done.text
         assert "of stranger.service); stop that or choose another port" in done.err, done.text
     finally:
-        repaired.do("lb", "systemctl stop stranger; systemctl start haproxy")
+        repaired.do(
+            "lb", "systemctl stop stranger; systemctl reset-failed haproxy; systemctl start haproxy"
+        )
 
 
 @pytest.fixture
