@@ -116,14 +116,18 @@ def remember(found: Unknown) -> None:
     end = "\n" if text and not text.endswith("\n") else ""
     with found.file.open("a") as file:
         file.write(f"{end}{found.name} {found.key.get_name()} {found.key.get_base64()}\n")
-    _lines.cache_clear()
+
+
+def _lines(file: Path) -> tuple[_Line, ...]:
+    """Return the lines of a file; as long as it stays as it is, it is read once for all hosts."""
+    if not file.is_file():
+        return ()
+    now = file.stat()
+    return _read(file, now.st_mtime_ns, now.st_size)
 
 
 @cache
-def _lines(file: Path) -> tuple[_Line, ...]:
-    """Return the lines of a file; it is read once for all hosts."""
-    if not file.is_file():
-        return ()
+def _read(file: Path, _changed: int, _size: int) -> tuple[_Line, ...]:
     found = []
     for number, text in enumerate(file.read_text(errors="replace").splitlines(), 1):
         words = text.split()

@@ -24,7 +24,7 @@ DAMAGE = {
     "s1": "rm /etc/crm-deployer/crm.env",
     "s2": "echo CHANGED=1 >>/etc/crm-deployer/crm.env",
     "s3": "rm /etc/systemd/system/crm.service",
-    "bbdd": "sed -i '/scram/d' /etc/postgresql/15/main/pg_hba.conf",
+    "bbdd": "sed -i '/scram/d' /etc/postgresql/*/main/pg_hba.conf",
     "lb": "echo '# by hand' >>/etc/haproxy/haproxy.cfg",
     "nas1": "rm -r /usr/local/lib/crm-deployer",
 }

@@ -81,3 +81,8 @@ def test_an_authority_that_openssh_does_not_confirm_lets_nobody_in(known):
     for ssh in (["false"], ["not-installed"]):
         with pytest.raises(paramiko.SSHException):
             Policy(found, ssh).missing_host_key(None, "s1", KEYS[0])
+
+
+def test_keys_that_come_while_the_program_runs_are_known(known):
+    assert known("s1", "").known == []
+    assert known("s1", f"s1 {ONE}").known == [KEYS[0]]
