@@ -95,13 +95,13 @@ class Place:
 OWN = Place(NAME, LANS, MANAGEMENT, directory(NUMBER), PREFIX)
 
 
-def apart(name: str) -> Place:
-    """Return a place beside it, for a lab of other machines."""
+def apart() -> Place:
+    """Return the place beside it, for a lab of other machines: one at a time is there."""
     return Place(
-        f"{NAME}-{name}",
+        f"{NAME}-apart",
         f"10.{NUMBER + 100}.",
         f"10.251.{NUMBER + 100}.",
-        f"{directory(NUMBER)}-{name}",
+        f"{directory(NUMBER)}-apart",
         f"u{NUMBER}-",
     )
 

@@ -16,7 +16,7 @@ MIXED = {"lb": OLD, "s2": OLD, "nas2": OLD}
 @pytest.fixture(scope="module", params=["all of Debian 12", "some of Debian 12"])
 def older(request, lab, tmp_path_factory):
     """Give a scenario whose machines are of an older release, deployed."""
-    made = Apart(lab, tmp_path_factory.mktemp("older"), "older")
+    made = Apart(lab, tmp_path_factory.mktemp("older"))
     for name, entry in made.entries["MACHINES"].items():
         if "all" in request.param or name in MIXED:
             entry["release"] = OLD

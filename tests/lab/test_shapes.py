@@ -43,7 +43,7 @@ def rented(shapes, network, names):
 @pytest.fixture(scope="module")
 def shapes(lab, tmp_path_factory):
     """Give machines of plain Debian."""
-    place = places.apart("shapes")
+    place = places.apart()
     machines = {
         name: {
             "tiers": tiers(name),
@@ -54,7 +54,7 @@ def shapes(lab, tmp_path_factory):
     }
     control = {"private": f"{place.lans}4.2", "management": f"{place.management}1"}
     machines["control"] = {"tier": "control", **control}
-    made = Apart(lab, tmp_path_factory.mktemp("shapes"), "shapes", machines)
+    made = Apart(lab, tmp_path_factory.mktemp("shapes"), machines)
     made.down()
     made.up(bare=True)
     yield made
