@@ -1,4 +1,7 @@
-"""Renders the files under templates/, each of which lies under its destination path."""
+"""Renders the files under templates/, each of which lies under its destination path.
+
+What several of them include is in templates/parts/.
+"""
 
 from __future__ import annotations
 
