@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.callers import open_to_all
 from fabfile.scenario.flows import FLOWS, USERS, Flow
 from fabfile.tiers import TIERS
 from fabfile.verify.check import Check, Site, judged, together
@@ -61,7 +62,11 @@ def _beyond(
     it is false; SSH these let in from anywhere, and other things where config.py says so.
     """
     guarded = scenario.guarded
-    extra = {way for way in open_ - wanted if not (guarded and _let_in(scenario, way))}
+    extra = {
+        way
+        for way in open_ - wanted
+        if not (guarded and way.port in open_to_all(scenario, scenario.machine(way.target)))
+    }
     doors: dict[str, set[str]] = {}
     for way in extra:
         source = "+".join(scenario.machine(way.source).tiers)
@@ -87,21 +92,6 @@ def _door(scenario: Scenario, way: Way) -> str:
             if first <= way.port <= last:
                 return f"{tier}.{listener.name}"
     return f"{'+'.join(target.tiers)}:{way.port}"
-
-
-def _let_in(scenario: Scenario, way: Way) -> bool:
-    """Tell whether a machine's own rules let in anybody there."""
-    target = scenario.machine(way.target)
-    users = [
-        flow.listener.ports(scenario.ports)
-        for flow in FLOWS
-        if flow.source == USERS and flow.target in target.tiers and flow.listener.protocol == "tcp"
-    ]
-    return (
-        way.port == (target.ssh.port or 22)
-        or ("tcp", way.port) in target.open
-        or any(first <= way.port <= last for first, last in users)
-    )
 
 
 def _some(words: list[str]) -> str:

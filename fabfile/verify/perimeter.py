@@ -10,6 +10,7 @@ from socket import create_connection
 from typing import TYPE_CHECKING, Any
 
 from fabfile.scenario import Machine
+from fabfile.scenario.callers import open_to_all
 from fabfile.scenario.flows import FLOWS
 from fabfile.scenario.model import Scenario
 from fabfile.scenario.parts import MANAGEMENT, PUBLIC
@@ -87,7 +88,7 @@ def _knock(site: Site, only: str) -> tuple[bool, str]:
         f"{address}:{port}"
         for machine in site.scenario.guarded
         for address in machine.addresses.values()
-        for port in _own(site.scenario, machine)
+        for port in open_to_all(site.scenario, machine)
     }
     ports = _ports(site)
     targets = [
@@ -106,14 +107,11 @@ def _knock(site: Site, only: str) -> tuple[bool, str]:
 
     with ThreadPoolExecutor(len(targets)) as pool:
         found = [name for name in pool.map(knock, targets) if name]
-    beyond = {*found} - named
-    return beyond == {only}, f"{len(targets)} ports tried, open: {', '.join(found) or 'none'}"
-
-
-def _own(scenario: Scenario, machine: Machine) -> set[int]:
-    """Return the TCP ports that a machine's own rules let anybody come to, but the users' one."""
-    ports = {machine.ssh.port or 22}
-    return ports | {port for protocol, port in machine.open if protocol == "tcp"}
+    beyond = {*found} - named - {only}
+    return (
+        only in found and not beyond,
+        f"{len(targets)} ports tried, open: {', '.join(found) or 'none'}",
+    )
 
 
 def _unencrypted(scenario: Scenario) -> list[Check]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
-from fabfile.scenario.flows import CONTROL, FLOWS, SSH, USERS, Flow
-from fabfile.scenario.parts import MANAGEMENT
+from fabfile.scenario.callers import entrances
+from fabfile.scenario.flows import SSH
 from fabfile.tiers.templates import template
-from fabfile.tiers.tier import Listener, View
+from fabfile.tiers.tier import View
 
 RULES = "/etc/crm-deployer/host.nft"
 PROGRAM = "/usr/local/lib/crm-deployer/host-rules"
@@ -34,7 +34,8 @@ def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
         RULES,
         check="nft -c -D 'ssh_ports=22' -f {}",
         machine=machine,
-        let_in=_let_in(scenario, machine),
+        # SSH is let in from anywhere, and its port is found on the machine.
+        let_in=[each for each in entrances(scenario, machine) if each.listener != SSH],
     )
     units = [
         template(f"{UNITS}/host-rules{name}", machine=machine, program=PROGRAM)
@@ -61,31 +62,3 @@ def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of a machine's own rules: whether they are loaded."""
     loaded = f"{PROGRAM} status >/dev/null 2>&1 && echo 'rules: loaded' || echo 'rules: not loaded'"
     return View(("host-rules.service", "host-rules-renew.timer"), loaded)
-
-
-def _let_in(
-    scenario: Scenario, machine: Machine
-) -> list[tuple[Listener, tuple[int, int], list[str]]]:
-    """Return listener, its ports, and who may come, for each line of the table; [] is anybody."""
-    found: dict[Listener, list[str]] = {}
-    for flow in FLOWS:
-        if (
-            flow.target in machine.tiers
-            and flow.listener.protocol == "tcp"
-            and flow.listener != SSH
-        ):
-            sources = _sources(scenario, flow, machine)
-            if sources or flow.source == USERS:
-                known = found.setdefault(flow.listener, [])
-                known += [each for each in sources if each not in known]
-    return [(each, each.ports(scenario.ports), known) for each, known in found.items()]
-
-
-def _sources(scenario: Scenario, flow: Flow, machine: Machine) -> list[str]:
-    if flow.source == USERS:
-        return []
-    if flow.source == CONTROL:
-        # Any computer there may be the one that somebody sits at.
-        return [str(scenario.networks[MANAGEMENT])] if MANAGEMENT in machine.addresses else []
-    others = [each for each in scenario.tier(flow.source) if each != machine]
-    return [scenario.address(each, seen_by=machine) for each in others]
