@@ -83,7 +83,7 @@ def _mount_health(scenario: Scenario, machine: Machine, where: str) -> list[Reso
     service = template(f"{UNITS}/mnt-nas-health@.service", program=program.path, where=where)
     socket = template(
         f"{UNITS}/{HEALTH_UNIT}",
-        address=scenario.address(machine, seen_by=asking[0]),
+        addresses=dict.fromkeys(scenario.address(machine, seen_by=each) for each in asking),
         port=port,
         allowed=[scenario.address(each, seen_by=machine) for each in asking],
     )

@@ -79,10 +79,11 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
 def seen(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say that HAProxy sees all app servers that get clients: an unseen one serves nobody."""
     servers = tuple(server.name for server in scenario.serving)
-    address = scenario.address(machine, seen_by=scenario.tier("app")[0])
+    seen_as = (scenario.address(machine, seen_by=each) for each in scenario.serving)
+    addresses = " or ".join(dict.fromkeys(seen_as))
     advice = (
         f"Look on that server whether {scenario.application.name}.service answers, and whether a "
-        f"firewall there lets {machine.name} in: from {address} to TCP {scenario.ports['app']} "
+        f"firewall there lets {machine.name} in: from {addresses} to TCP {scenario.ports['app']} "
         "(nft list ruleset, ufw status)."
     )
     restarts = (CONFIGURATION, ERROR_PAGE, Servers({}).key, Service(UNIT).key)
