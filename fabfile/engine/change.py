@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Payload = bytes | Callable[[], bytes]
 
@@ -55,6 +55,26 @@ class Resource(Protocol):
 
         Raises Refused when it must not be brought about.
         """
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A resource of which a person should know something that changes nothing."""
+
+    def notes(self, facts: str) -> Sequence[str]:
+        """Return what the person should know, a sentence each."""
+
+
+@runtime_checkable
+class Compared(Protocol):
+    """A resource that is right or wrong beside those of the same key on other machines."""
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+
+    def refusal(self, facts: str, others: Iterable[tuple[str, str]]) -> Refused | None:
+        """Return why a machine is refused among others, of which it gets name and facts."""
 
 
 def unified(path: str, before: str, after: str, note: str = "") -> str:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, 
 from typing import TypeVar
 
 from fabfile.engine import script
-from fabfile.engine.change import Change, Refused, Resource
+from fabfile.engine.change import Change, Compared, Noted, Refused, Resource
 from fabfile.engine.converge import DONE, LOOK, MachineErrors, OnStep, Plan, Stage, everywhere
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.engine.resources import Neighbours, Unique
 
 # machine -> what it must have, each with its stage
 Wanted = dict[str, list[tuple[str, Resource]]]
@@ -50,7 +49,7 @@ def _noted(wanted: Wanted, looks: Looks) -> list[str]:
         f"{machine}: {note}"
         for machine, resources in wanted.items()
         for (_, resource), facts in zip(resources, looks[machine][1], strict=True)
-        if isinstance(resource, Neighbours)
+        if isinstance(resource, Noted)
         for note in resource.notes(facts)
     ]
 
@@ -94,7 +93,7 @@ def _planned(wanted: Wanted, looks: Looks) -> Plan:
 
     def add(place: tuple[str, str, Resource, str]) -> None:
         machine, stage, resource, facts = place
-        if isinstance(resource, Unique):
+        if isinstance(resource, Compared):
             before = before_of.setdefault(resource.key, [])
             if refusal := resource.refusal(facts, before):
                 raise refusal
