@@ -7,16 +7,7 @@ from collections.abc import Callable
 from invoke import Collection, Context, Task, task
 from invoke.exceptions import Exit
 
-from fabfile.operations import (
-    cloud_init,
-    deployment,
-    exchange,
-    membership,
-    reach,
-    retiring,
-    scaling,
-)
-from fabfile.operations import picture as scenario_picture
+from fabfile.operations import deployment, membership, reach, retiring, scaling
 from fabfile.operations import status as status_report
 from fabfile.operations.asking import asking
 from fabfile.tiers.tier import Tier
@@ -26,6 +17,8 @@ NEW_DATABASE = "make an empty database in place of one that is gone"
 REF = "a commit, tag or branch of the application, for this time"
 OVERWRITE = "replace the file if it is there and says something else"
 WAIT = "wait while another operation is in progress"
+
+# Imports inside tasks are of what few tasks need: every command waits for those up here.
 
 
 @task(help={"batch": BATCH, "wait": WAIT, "ref": REF, "new-database": NEW_DATABASE})
@@ -129,7 +122,9 @@ def show_address(context: Context) -> None:
 @task(help={"to": "the file to write; default: docs/scenario.svg"})
 def picture(context: Context, to: str = "") -> None:
     """Draw the scenario of config.py: its machines, networks and who asks whom."""
-    scenario_picture.draw(to)
+    from fabfile.operations.picture import draw
+
+    draw(to)
 
 
 @task()
@@ -166,6 +161,8 @@ def benchmark(
 )
 def import_scenario(context: Context, files: str, to: str = "", overwrite: bool = False) -> None:
     """Make a config file of a scenario of VNX: scenario.import pfinal.xml,s4.xml."""
+    from fabfile.operations import exchange
+
     exchange.import_vnx(files, to, overwrite)
 
 
@@ -183,6 +180,8 @@ def export_scenario(
     """Write the scenario for another tool: scenario.export --vnx."""
     if not vnx:
         raise Exit("Say for which tool: scenario.export --vnx.", 1)
+    from fabfile.operations import exchange
+
     exchange.export_vnx(to, overwrite)
 
 
@@ -192,6 +191,8 @@ def export_scenario(
 )
 def cloud_init_data(context: Context, machine: str = "") -> None:
     """Print user-data for cloud-init: it makes a rented machine let us in, with sudo."""
+    from fabfile.operations import cloud_init
+
     cloud_init.show(machine)
 
 
