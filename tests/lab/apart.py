@@ -1,11 +1,10 @@
 """A lab of its own beside the one of the other tests, for scenarios of other machines."""
 
-import sys
 from pathlib import Path
 
 from tests.lab import places
 from tests.lab.commands import run
-from tests.lab.lab import BIN, Lab
+from tests.lab.lab import BIN, Lab, start
 
 
 class Apart:
@@ -46,13 +45,7 @@ class Apart:
     def up(self, bare: bool) -> None:
         """Start the machines, with what the other tests have of their images."""
         images = Path(places.directory(places.NUMBER)) / "images"
-        program = (
-            "from pathlib import Path; from fabfile.lab import commands; "
-            "from fabfile.scenario import load; "
-            f"commands.up(load(), bare={bare}, images_from=Path({str(images)!r}))"
-        )
-        environment = self.lab.environment(self.config)
-        run(sys.executable, "-c", program, limit=500, environment=environment)
+        start(self.lab.environment(self.config), images, bare)
 
     def down(self) -> None:
         """Take away the machines, also those of a run that was killed, and forget them."""

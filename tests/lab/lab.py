@@ -197,15 +197,15 @@ class Lab:
         """Start the machines from prepared images, those of another lab if it has any."""
         own = places.read(places.ROOT / "config.py")["LAB"]["directory"]
         shared = Path(places.directory(places.FIRST) if places.WORKER else own) / "images"
-        start_prepared(self.environment(), shared)
+        start(self.environment(), shared)
 
 
-def start_prepared(environment: dict[str, str], shared: Path) -> None:
+def start(environment: dict[str, str], shared: Path, bare: bool = False) -> None:
     """Start the machines of the scenario of an environment, with images of another lab."""
     program = (
         "from pathlib import Path; from fabfile.lab import commands; "
         "from fabfile.scenario import load; "
-        f"commands.up(load(), bare=False, images_from=Path({str(shared)!r}))"
+        f"commands.up(load(), bare={bare}, images_from=Path({str(shared)!r}))"
     )
     # On a computer without any image, they are built first.
     run(sys.executable, "-c", program, limit=600, environment=environment)

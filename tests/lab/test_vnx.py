@@ -14,7 +14,7 @@ import pytest
 from fabfile.scenario import Scenario, load
 from tests.lab import places
 from tests.lab.commands import Done, run
-from tests.lab.lab import BIN, start_prepared
+from tests.lab.lab import BIN, start
 
 pytestmark = pytest.mark.only_looks
 
@@ -72,7 +72,7 @@ def practice(tmp_path_factory):
     labs = [places.directory(places.NUMBER), places.directory(places.FIRST), own]
     shared = [Path(lab) / "images" for lab in labs]
     try:
-        start_prepared(practice.environment, next((d for d in shared if d.is_dir()), shared[0]))
+        start(practice.environment, next((d for d in shared if d.is_dir()), shared[0]))
         yield practice
     finally:
         practice.invoke("lab.down", "--images")

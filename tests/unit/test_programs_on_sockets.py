@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from fabfile.tiers.balancer.programs import statistics
-from fabfile.tiers.database.programs import health, startup
+from fabfile.tiers.database.programs import startup
 from fabfile.tiers.storage.programs import handshake
 from fabfile.verify.programs import scan
 
@@ -62,20 +62,11 @@ def test_the_kind_of_postgresqls_answer_is_told(body, answer):
     assert received == [startup.packet("crm", "crm")]
 
 
-@pytest.mark.parametrize("program", [startup, health])
-def test_who_hangs_up_without_an_answer_is_named(program):
+def test_who_hangs_up_without_an_answer_is_named():
     with listening(b"", []) as (address, port):
-        given = {"address": address, "port": port, "user": "a", "database": "a", "path": "/"}
+        given = {"address": address, "port": port, "user": "a", "database": "a"}
         with pytest.raises(SystemExit, match=f"^{address}:{port} hung up without an answer$"):
-            program.main(given)
-
-
-def test_the_health_path_is_asked_for_and_its_first_line_told():
-    received: list[bytes] = []
-    with listening(b"HTTP/1.0 503 Service Unavailable\r\n\r\nno", received) as (address, port):
-        given = {"address": address, "port": port, "path": "/health"}
-        assert health.main(given) == "HTTP/1.0 503 Service Unavailable"
-    assert received == [b"GET /health HTTP/1.0\r\n\r\n"]
+            startup.main(given)
 
 
 def test_all_that_haproxy_says_is_told(tmp_path):

@@ -12,7 +12,7 @@ from fabfile.tiers.database import sqlite
 from fabfile.verify.check import Check, Site, judged
 
 if TYPE_CHECKING:
-    from fabfile.tiers.database.programs import health, login, startup
+    from fabfile.tiers.database.programs import login, startup
 
 # By Debian's name of the cluster: it asks its own settings for the port, whoever else has the usual
 # one. Of several versions the latest.
@@ -71,14 +71,6 @@ def _seen(site: Site, app: Machine) -> str:
 def _gets_in(site: Site, app: Machine) -> tuple[bool, str]:
     """Tell whether the application is connected, or can be: not each one stays so all the time."""
     application = site.scenario.application
-    # From a balancer, as nobody else may; but past HAProxy, to leave its turns alone.
-    balancer = site.first("balancer")
-    given: health.Given = {
-        "address": site.scenario.address(app, seen_by=balancer),
-        "port": site.scenario.ports["app"],
-        "path": application.health,
-    }
-    site.program(balancer.name, PROGRAMS / "health.py", given)
     unit: login.Given = {"unit": f"{application.name}.service"}
     said = site.program(app.name, PROGRAMS / "login.py", unit, 15)
     text = _query(
