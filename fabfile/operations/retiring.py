@@ -48,7 +48,7 @@ def retire(name: str, yes: bool = False) -> None:
     if not yes:
         _ask(machine)
     said = _carried_out(machine)
-    deployed.forget(wanted, name)
+    deployed.forget(wanted, [name])
     for line in said.splitlines():
         console.print(f"{name}: {line}", markup=False)
     console.print(f"{name}: nothing else that deploy has put there is left", markup=False)

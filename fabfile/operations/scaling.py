@@ -26,7 +26,7 @@ from fabfile.operations.membership import loaded, unknown, with_servers, without
 from fabfile.operations.progress import console
 from fabfile.operations.session import connected, operation, reached, refuse, scenario
 from fabfile.operations.spread import by_number, show_spread
-from fabfile.scenario import Machine, Pinned, Scenario, inventory_file
+from fabfile.scenario import Machine, Pinned, Scenario, deployed, inventory_file
 from fabfile.scenario.inventory import write
 from fabfile.tiers.app import servers
 from fabfile.tiers.balancer import haproxy
@@ -92,6 +92,7 @@ def remove(
         made = sorted((containers.there(left.lab) or set()) & {*names})
         if made:
             _in_lab("remove", left, made)
+            deployed.forget(left, made)
         known = [machine for machine in before.tier("app") if machine.name in names]
         for machine in known:
             if machine.name not in made:

@@ -6,7 +6,7 @@ A machine that is taken out of config.py is known by it still.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,10 @@ def note(scenario: Scenario, names: list[str]) -> None:
         _write(scenario.state, {**known, **new})
 
 
-def forget(scenario: Scenario, name: str) -> None:
-    """Keep no longer that a machine was deployed to."""
-    _write(scenario.state, {k: v for k, v in _read(scenario.state).items() if k != name})
+def forget(scenario: Scenario, names: Collection[str]) -> None:
+    """Keep no longer that those machines were deployed to."""
+    known = _read(scenario.state)
+    _write(scenario.state, {name: known[name] for name in known if name not in names})
 
 
 def _entry(scenario: Scenario, name: str) -> dict[str, Any]:
