@@ -9,6 +9,9 @@ from fabfile.scenario.debian import UnknownSystem
 from fabfile.tiers import views_of
 from fabfile.verify.check import Check, Site, judged
 
+# systemd is slow to answer while it starts many programs.
+SECONDS = 30
+
 
 def checks(site: Site) -> list[Check]:
     """Check the services of every machine that Fabric logs in on."""
@@ -28,9 +31,8 @@ def _check(site: Site, machine: Machine) -> Check:
         # One program for all units: each start of it takes a busy machine a second.
         failed = "echo $(systemctl --failed --no-legend --plain | cut -d' ' -f1)"
         show = f"systemctl show -p ActiveState -p UnitFileState {' '.join(units)}"
-        first, _, rest = site.run(machine.name, f"{failed}\n{show if units else ':'}").partition(
-            "\n"
-        )
+        text = site.run(machine.name, f"{failed}\n{show if units else ':'}", SECONDS)
+        first, _, rest = text.partition("\n")
         # systemctl(1): the properties of each unit, in its order, with an empty line between them.
         shown = [dict(line.split("=", 1) for line in part.split()) for part in rest.split("\n\n")]
         states = {

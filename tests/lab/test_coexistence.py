@@ -16,6 +16,7 @@ def filtered(repaired):
     # Each lets in what deploy says that it must.
     for name, rule in (
         ("s1", f"from {app} to any port 3000 proto tcp"),
+        ("s1", f"from {app} to any port 3001 proto tcp"),
         ("bbdd", f"from {database} to any port 5432 proto tcp"),
     ):
         repaired.do(

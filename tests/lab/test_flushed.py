@@ -4,6 +4,7 @@ import pytest
 
 from tests.lab import knocking
 from tests.lab.commands import wait_for
+from tests.lab.packages import borrowed
 
 SCRIPT = "/etc/fw/fw.fw"
 BOOT = "cut -d ' ' -f 22 /proc/1/stat"
@@ -19,23 +20,13 @@ ORDER = (
     "ActiveEnterTimestampMonotonic fw",
     "ExecMainStartTimestampMonotonic systemd-networkd",
 )
-APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0"
 
 
 @pytest.fixture(scope="module")
 def fw(repaired):
     """Hand out a firewall on which Debian's nftables is installed, and take that away again."""
-    listed = "dpkg-query -W -f '${Package} ${db:Status-Status}\\n'"
-    before = repaired.do("fw", listed)
-    install = f"{APT} install --no-install-recommends nftables >/dev/null"
-    repaired.do("fw", f"{install} || {{ {APT} update; {install}; }}", limit=120)
-    try:
+    with borrowed(repaired, "fw", "nftables"):
         yield repaired.host("fw")
-    finally:
-        new = sorted({*repaired.do("fw", listed).splitlines()} - {*before.splitlines()})
-        names = " ".join(line.split()[0] for line in new)
-        repaired.do("fw", f"{APT} purge {names} >/dev/null", limit=120)
-        assert repaired.do("fw", listed) == before
 
 
 def loaded(fw):

@@ -4,6 +4,7 @@ import pytest
 
 from tests.lab import places
 from tests.lab.commands import wait_for
+from tests.lab.packages import borrowed
 from tests.lab.places import VERSION
 
 CLOSED = """
@@ -16,9 +17,10 @@ nft add rule inet theirs input iifname lan3 tcp dport 3000 drop
 @pytest.fixture
 def closed(repaired):
     """Have a firewall of somebody else's on s1 drop what the balancer asks."""
-    repaired.do("s1", f"apt-get -qq install -y nftables >/dev/null 2>&1\n{CLOSED}", limit=120)
-    yield repaired
-    repaired.do("s1", "nft delete table inet theirs; apt-get -qq purge -y nftables >/dev/null 2>&1")
+    with borrowed(repaired, "s1", "nftables"):
+        repaired.do("s1", CLOSED)
+        yield repaired
+        repaired.do("s1", "nft delete table inet theirs")
     repaired.await_seen()
 
 

@@ -93,7 +93,8 @@ def test_servers_that_are_copies_of_one(new):
 
 def test_a_first_server_that_is_newer_than_another(new):
     release = "/usr/lib/os-release"
-    new.do("nas1", f"cp {release} {release}.own; sed -i s/^VERSION_ID=.*/VERSION_ID=13/ {release}")
+    older = "s/^VERSION_ID=.*/VERSION_ID=12/"
+    new.do("nas2", f"cp {release} {release}.own; sed -i {older} {release}")
     try:
         (said,) = refused(new)
         assert said == (
@@ -101,7 +102,7 @@ def test_a_first_server_that_is_newer_than_another(new):
             "newer one: put nas2 before nas1 in config.py"
         )
     finally:
-        new.do("nas1", f"mv {release}.own {release}")
+        new.do("nas2", f"mv {release}.own {release}")
 
 
 def test_what_can_be_cured_is_cured(new):

@@ -1,11 +1,13 @@
 """Logins as people have them: other shells, much talk, a narrow umask, and sudo's own settings."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 
 from tests.lab import places
 from tests.lab.commands import as_root
+from tests.lab.packages import borrowed
 
 SHELLS = {"s1": "fish", "s2": "tcsh", "s3": "zsh"}
 # All files of the shells that are read at each login, also without a terminal.
@@ -35,13 +37,15 @@ def rough(repaired):
     """Give the user deploy another shell on each app server, and all machines a habit."""
     for name in repaired.names:
         repaired.do(name, "install -d -o deploy -g deploy ~deploy/.config/fish\n" + TALKATIVE)
-    for name, shell in SHELLS.items():
-        repaired.do(
-            name,
-            f"apt-get -qq install -y --no-install-recommends {shell} >/dev/null 2>&1\n"
-            f"usermod --shell /usr/bin/{shell} deploy",
-            limit=120,
-        )
+    with ExitStack() as shells:
+        for name, shell in SHELLS.items():
+            shells.enter_context(borrowed(repaired, name, shell))
+            repaired.do(name, f"usermod --shell /usr/bin/{shell} deploy")
+        yield from _odd(repaired)
+
+
+def _odd(repaired):
+    """Hand the machines out with odd directories and names, and take those away again."""
     repaired.do("s1", "mount -t tmpfs -o noexec,mode=1777 rough /tmp")
     repaired.do("nas2", "hostname nobody-knows-me")
     yield repaired
@@ -49,8 +53,6 @@ def rough(repaired):
     repaired.do("s1", "umount /tmp")
     for name in repaired.names:
         repaired.do(name, f"usermod --shell /bin/bash deploy\n{QUIET}")
-    for name, shell in SHELLS.items():
-        repaired.do(name, f"apt-get -qq purge -y --autoremove {shell} >/dev/null 2>&1", limit=60)
 
 
 def test_any_login_shell_finds_all_as_it_should_be(rough):
