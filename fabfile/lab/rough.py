@@ -50,6 +50,8 @@ def files(scenario: Scenario, machine: Machine, read: Callable[[str], str]) -> d
     return {
         "/etc/cron.d/theirs": CRON + (UPDATES if place % UPDATES_EVERY == 1 else ""),
         "/etc/apt/apt.conf.d/20auto-upgrades": UPGRADES,
+        # Debian 13 makes the second a link to the first at each boot.
+        "/etc/locale.conf": f"LANG={LOCALES[place % len(LOCALES)]}\n",
         "/etc/default/locale": f"LANG={LOCALES[place % len(LOCALES)]}\n",
         "/etc/fstab": FSTAB,
         "/etc/issue.net": MOTD,

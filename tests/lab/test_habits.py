@@ -22,7 +22,7 @@ locale-gen >/dev/null
 echo LANG=es_ES.UTF-8 >/etc/default/locale
 """
 ENGLISH = """
-rm -f /etc/default/locale /etc/locale.gen
+rm -f /etc/default/locale /etc/locale.conf /etc/locale.gen
 apt-get -qq purge -y locales >/dev/null 2>&1
 """
 

@@ -162,8 +162,10 @@ def test_a_migration_waits_for_one_that_is_under_way(lab, config):
     sql(lab, "DELETE FROM deployer.done WHERE what LIKE 'migrate%'")
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(sql, lab, HOLD)
-        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-        wait_for("someone else's lock", lambda: sql(lab, held) == "1")
+        # A process that runs on one server holds another.
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        mine = f"AND classid::bigint << 32 | objid::bigint = {LOCK}"
+        wait_for("someone else's lock", lambda: sql(lab, f"{held} {mine}") == "1")
         done = lab.fab("deploy", config=config)
         other.result()
     assert f"migrate the database of {NAME}" in done.out
