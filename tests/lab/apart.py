@@ -1,5 +1,7 @@
 """A lab of its own beside the one of the other tests, for scenarios of other machines."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab import places
@@ -42,13 +44,18 @@ class Apart:
         environment = self.lab.environment(config or self.config)
         return run(BIN / program, *words, environment=environment, code=code, limit=500).text
 
-    def up(self, bare: bool) -> None:
-        """Start the machines, with what the other tests have of their images."""
+    @contextmanager
+    def started(self, bare: bool = False) -> Iterator[None]:
+        """Start the machines, with what the other tests have of their images, for the block."""
+        self._down()  # what a killed run left
         images = Path(places.directory(places.NUMBER)) / "images"
-        start(self.lab.environment(self.config), images, bare)
+        try:
+            start(self.lab.environment(self.config), images, bare)
+            yield
+        finally:
+            self._down()
 
-    def down(self) -> None:
-        """Take away the machines, also those of a run that was killed, and forget them."""
-        self.task("invoke", "lab.down", "--images")
+    def _down(self) -> None:
+        self.task("invoke", "lab.down")
         for rest in self.place.state.glob("*.json"):
             rest.unlink()

@@ -93,4 +93,4 @@ def wait_for(what: str, condition: Callable[[], object], seconds: float = 60) ->
             return
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}; last seen: {said}")
-        time.sleep(0.1)
+        time.sleep(0.25)

@@ -16,7 +16,6 @@ ORDER = {
     "only_looks": "leaves everything as it is",
     "disturbs": "changes machines and repairs them, as do files that say nothing",
     "takes_the_lab_away": "removes machines",
-    "begins_with_bare_machines": "compares what comes of bare machines with prepared ones",
     "installs_packages": "leaves packages on machines that they have of nobody else",
     "makes_machines_rough": "gives all machines the oddities that people's machines have",
 }
@@ -76,17 +75,12 @@ def lab(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -
         up = time.monotonic()
         lab.fab("deploy")
         print(f"lab up {up - begin:.1f} s, first deploy {time.monotonic() - up:.1f} s")
+        lab.assert_nothing_to_do()
+        lab.prepared = lab.state()
         yield lab
     finally:
         if not keep:
             lab.remove()
-
-
-@pytest.fixture(scope="session")
-def prepared_state(lab: Lab) -> dict[str, str]:
-    """Return what deploy made of machines that started from prepared images."""
-    lab.assert_nothing_to_do()
-    return lab.state()
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +89,9 @@ def repaired(lab: Lab) -> Iterator[Lab]:
     yield lab
     lab.await_seen()
     done = lab.fab("deploy")
-    lab.assert_nothing_to_do()
-    assert "0 changes" in done.out, f"the tests left something to repair:\n{done.text}"
+    if "0 changes" not in done.out:
+        lab.assert_nothing_to_do()
+        raise AssertionError(f"the tests left something to repair:\n{done.text}")
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,18 @@ CONFIG = STATE / "config.py"
 # A copy, so that a test can change the application.
 APPLICATION = STATE / "application"
 PREFIX = f"t{NUMBER}-"
-LANS = f"10.{NUMBER}."
+# What is added to the number for the second byte of addresses, so that nothing that a killed run
+# left is in the way of what is not the same.
+RANGES = {"own": 0, "vnx": 50, "apart": 100, "refused": 150}
 MANAGEMENT = f"10.251.{NUMBER}."
+
+
+def lans(use: str) -> str:
+    """Return what the addresses begin with that machines have for one of the RANGES."""
+    return f"10.{NUMBER + RANGES[use]}."
+
+
+LANS = lans("own")
 
 
 def directory(number: int) -> str:
@@ -99,7 +109,7 @@ def apart() -> Place:
     """Return the place beside it, for a lab of other machines: one at a time is there."""
     return Place(
         f"{NAME}-apart",
-        f"10.{NUMBER + 100}.",
+        lans("apart"),
         f"10.251.{NUMBER + 100}.",
         f"{directory(NUMBER)}-apart",
         f"u{NUMBER}-",

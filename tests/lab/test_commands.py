@@ -183,22 +183,23 @@ def test_status_tells_what_runs_where(lab):
 
 
 def test_up_refuses_what_this_computer_lacks_before_anything_starts(lab, tmp_path):
-    number = places.NUMBER + 100
+    number = places.NUMBER
+    lans = places.lans("refused")
     entries = lab.entries
     entries["LAB"].update(
         directory=str(tmp_path / "lab"), bridge_prefix=f"r{number}-", disk_mb=10**9, memory_mb=10**9
     )
     config = tmp_path / "config.py"
     text = places.write(entries, config).read_text()
-    text = text.replace(places.LANS, f"10.{number}.")
-    config.write_text(text.replace(places.MANAGEMENT, f"10.251.{number}."))
+    text = text.replace(places.LANS, lans)
+    config.write_text(text.replace(places.MANAGEMENT, places.MANAGEMENT.replace("251", "253")))
     taken = (f"r{number}-lan2", f"other{number}")
     for name in taken:  # left by a killed run
         as_root("ip", "link", "delete", name, code=None)
     try:
         for name in taken:
             as_root("ip", "link", "add", name, "type", "bridge")
-        as_root("ip", "address", "add", f"10.{number}.3.7/24", "dev", taken[1])
+        as_root("ip", "address", "add", f"{lans}3.7/24", "dev", taken[1])
         as_root("ip", "link", "set", taken[1], "up")
         done = lab.invoke("lab.up", code=1, config=config)
         assert f"r{number}-lan1" not in run("ip", "-brief", "link").out
@@ -209,7 +210,7 @@ def test_up_refuses_what_this_computer_lacks_before_anything_starts(lab, tmp_pat
         r"MiB are free at .*, the lab needs 1000000000",
         r"MiB of memory are available, 11 machines need 1000000000",
         rf"The network interface {taken[0]} exists already and is not this lab's",
-        rf"NETWORKS\['lan3'\] 10\.{number}\.3\.0/24 is in use on this computer: .* on {taken[1]}",
+        rf"NETWORKS\['lan3'\] {lans}3.0/24 is in use on this computer: .* on {taken[1]}",
     ):
         assert re.search(sentence, done.text), done.text
     assert f"r{number}-" not in as_root("iptables-save").out

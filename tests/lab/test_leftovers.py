@@ -14,8 +14,8 @@ pytestmark = pytest.mark.takes_the_lab_away
 
 
 @pytest.fixture(scope="module", autouse=True)
-def given_back(lab, prepared_state):
-    """Look at the prepared machines before they are gone, and leave such machines to the others."""
+def given_back(lab):
+    """Leave prepared machines to the others."""
     yield
     lab.invoke("lab.up", "--prepared")
     lab.fab("deploy")

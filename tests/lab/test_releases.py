@@ -25,11 +25,9 @@ def older(request, lab, tmp_path_factory):
     shutil.copytree(places.APPLICATION, source)
     made.entries["APPLICATION"]["source"] = str(source)
     made.config = made.write("older", made.entries)
-    made.down()
-    made.up(bare=True)
-    made.task("fab", "deploy")
-    yield made
-    made.down()
+    with made.started():
+        made.task("fab", "deploy")
+        yield made
 
 
 def test_it_is_true_and_stays_as_it_is(older):

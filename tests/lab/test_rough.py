@@ -1,11 +1,27 @@
-"""Machines as people have them: the application is deployed to them as to any others."""
+"""Machines as people have them: the application is deployed to them as to any others.
+
+They begin with plain Debian, and come to the same state as prepared ones, also by way of cut runs.
+"""
+
+import signal
 
 import pytest
 
 from fabfile.lab import rough
-from tests.lab.commands import run
+from tests.lab.commands import run, wait_for
+from tests.lab.stopped import await_unlocked, stopped
 
 pytestmark = pytest.mark.makes_machines_rough
+
+# What packages ask before they start a service, in the middle of their installation.
+STAND_STILL = """
+cat > /usr/sbin/policy-rc.d <<'SH'
+#!/bin/sh
+: > /run/stands
+for n in $(seq 3000); do [ ! -e /run/stands ] || sleep 0.1; done
+SH
+chmod 755 /usr/sbin/policy-rc.d
+"""
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +46,36 @@ def test_they_are_rough(machines):
     shells = machines.do("lb", "getent passwd deploy") + machines.do("s1", "getent passwd deploy")
     assert "/bin/bash" in shells and "/bin/dash" in shells
     assert "noexec" in machines.do("bbdd", "findmnt -no OPTIONS /tmp")
-    assert machines.do("s2", "getent hosts s2 || echo unknown") == "unknown\n"
+    assert machines.do("s2", "getent hosts s2 || echo unknown").endswith(".\nunknown\n")
     assert machines.host("nas1").package("needrestart").is_installed
-    assert not machines.host("nas1").package("glusterfs-server").is_installed
 
 
-def test_they_are_deployed_to_and_verified_and_have_nothing_more_to_do(machines):
+def test_nothing_of_any_tier_is_on_them(machines):
+    for name in machines.names:
+        host = machines.host(name)
+        for package in ("haproxy", "postgresql", "glusterfs-server", "gunicorn", "iptables"):
+            assert not host.package(package).is_installed
+
+
+def test_a_deployment_that_is_cut_while_it_installs_is_finished_by_the_next(machines):
+    # Others install at the same time; what is installed there is half done when dpkg is killed.
+    for name, by in (("lb", signal.SIGKILL), ("bbdd", signal.SIGINT)):
+        machines.do(name, STAND_STILL)
+        with stopped(machines, "fab", "deploy", at="nas1 install") as deployment:
+            stands = "test -e /run/stands && pgrep -x dpkg"
+            wait_for(f"dpkg to stand still on {name}", lambda: machines.do(name, stands), 240)  # noqa: B023
+            deployment.cut(by)
+        machines.do(name, "pkill -KILL -x dpkg; rm /usr/sbin/policy-rc.d /run/stands")
+        await_unlocked(machines)
     machines.fab("deploy", limit=540)
     machines.assert_nothing_to_do()
+
+
+def test_they_are_verified_and_as_the_prepared_ones(machines):
     done = machines.invoke("verify", limit=120)
     assert "false" not in {line.split(" ")[0] for line in done.out.splitlines()}, done.text
     # The cluster was made in a language that is there on any machine.
-    assert machines.sql("SELECT DISTINCT datcollate FROM pg_database") == "C.UTF-8"
+    assert machines.sql("SELECT DISTINCT datcollate FROM pg_database").endswith("C.UTF-8")
+    for name, state in machines.state().items():
+        missing = {*machines.prepared[name].splitlines()} - {*state.splitlines()}
+        assert not missing, f"{name} lacks {missing}"

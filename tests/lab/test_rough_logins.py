@@ -37,22 +37,18 @@ def rough(repaired):
     """Give the user deploy another shell on each app server, and all machines a habit."""
     for name in repaired.names:
         repaired.do(name, "install -d -o deploy -g deploy ~deploy/.config/fish\n" + TALKATIVE)
-    with ExitStack() as shells:
+    with ExitStack() as after:
         for name, shell in SHELLS.items():
-            shells.enter_context(borrowed(repaired, name, shell))
+            after.enter_context(borrowed(repaired, name, shell))
             repaired.do(name, f"usermod --shell /usr/bin/{shell} deploy")
-        yield from _odd(repaired)
-
-
-def _odd(repaired):
-    """Hand the machines out with odd directories and names, and take those away again."""
-    repaired.do("s1", "mount -t tmpfs -o noexec,mode=1777 rough /tmp")
-    repaired.do("nas2", "hostname nobody-knows-me")
-    yield repaired
-    repaired.do("nas2", "hostname nas2")
-    repaired.do("s1", "umount /tmp")
-    for name in repaired.names:
-        repaired.do(name, f"usermod --shell /bin/bash deploy\n{QUIET}")
+        for name in repaired.names:
+            after.callback(repaired.do, name, f"usermod --shell /bin/bash deploy\n{QUIET}")
+        repaired.do("s1", "mount -t tmpfs -o noexec,mode=1777 rough /tmp")
+        # Services that were restarted meanwhile hold files in it.
+        after.callback(repaired.do, "s1", "umount --lazy /tmp")
+        repaired.do("nas2", "hostname nobody-knows-me")
+        after.callback(repaired.do, "nas2", "hostname nas2")
+        yield repaired
 
 
 def test_any_login_shell_finds_all_as_it_should_be(rough):

@@ -55,10 +55,8 @@ def shapes(lab, tmp_path_factory):
     control = {"private": f"{place.lans}4.2", "management": f"{place.management}1"}
     machines["control"] = {"tier": "control", **control}
     made = Apart(lab, tmp_path_factory.mktemp("shapes"), machines)
-    made.down()
-    made.up(bare=True)
-    yield made
-    made.down()
+    with made.started(bare=True):
+        yield made
 
 
 @pytest.fixture(scope="module")

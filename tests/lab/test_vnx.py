@@ -22,7 +22,7 @@ NAME = f"vnx-tests-{places.NUMBER}"
 SAMPLE = places.ROOT / "tests/vnx/practice.xml"
 MOVED = {
     "Three_Tiers": NAME,
-    "10.1.": f"10.{100 + places.NUMBER}.",
+    "10.1.": places.lans("vnx"),
     "10.250.0.": f"10.252.{places.NUMBER}.",
 }
 

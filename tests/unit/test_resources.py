@@ -20,6 +20,7 @@ from fabfile.engine.resources import (
     Service,
     Unpacked,
     User,
+    services,
 )
 from fabfile.engine.resources.pending import mark
 
@@ -272,3 +273,29 @@ def test_a_port_is_for_its_own_units_only():
     )
     with pytest.raises(Refused, match=r"python3 \(process 9\)"):
         port.plan("9 - python3\n", set())
+
+
+TRACE = """\
+Exception in worker process
+Traceback (most recent call last):
+  File "arbiter.py", line 1
+    start()
+  File "base.py", line 2
+    load()
+  File "wsgi.py", line 3
+    fail()
+RuntimeError: broken
+Error: broken
+    at first
+    at second
+    at third
+"""
+
+
+def test_the_journal_of_a_unit_shows_each_trace_by_its_ends():
+    script = f"journalctl() {{ cat; }}\n{services.LIBRARY}\njournal some.service\n"
+    done = subprocess.run(
+        ["sh", "-euc", script], input=TRACE, capture_output=True, text=True, timeout=20
+    )
+    middle = '    start()\n  File "base.py", line 2\n    load()\n'
+    assert done.stdout == TRACE.replace(middle, "    ...\n"), done.stderr

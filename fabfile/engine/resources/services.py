@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 
 from fabfile.engine.change import Change, Refused
 from fabfile.engine.resources.pending import print_pending
@@ -14,8 +15,7 @@ PROPERTIES = "Id,ActiveState,UnitFileState,NeedDaemonReload,LoadState,MainPID"
 UNITS = Survey("units", f"systemctl show -p {PROPERTIES} --")
 # How often systemd may start a unit again before it is given up.
 RESTARTS = 3
-# How many of its last lines are shown when it does not start.
-JOURNAL = 12
+LIBRARY = Path(__file__).with_suffix(".sh").read_text()
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,8 @@ class Service:
         # What is in the way may be no unit of its own: systemctl names it, and then itself.
         return (
             f"said=$({command} 2>&1) || "
-            f'{{ echo "$said" | grep -v journalctl; {self._journal}; exit 1; }}'
+            f'{{ echo "$said" | grep -v journalctl; journal {shlex.quote(self.unit)}; exit 1; }}'
         )
-
-    @property
-    def _journal(self) -> str:
-        return f"journalctl -q -n {JOURNAL} --no-pager -o cat -u {shlex.quote(self.unit)}"
 
     def _change(
         self,
@@ -128,7 +124,7 @@ class Service:
         marker: str,
         causes: Set[str] = frozenset(),
     ) -> Change:
-        script = "\n".join(["systemctl daemon-reload", *steps, self._await(), ""])
+        script = LIBRARY + "\n".join(["systemctl daemon-reload", *steps, self._await(), ""])
         summary = f"{' and '.join(actions)} {self.unit}"
         seconds = self.limit + 90
         return Change(self.key, summary, script, marker=marker, causes=causes, seconds=seconds)
@@ -141,5 +137,5 @@ class Service:
         hopeless = shlex.quote(f"[ {restarts} -gt {RESTARTS} ]")
         return (
             f"await {self.limit} {what} {shlex.quote(condition)} {hopeless} "
-            f"|| {{ {self._journal}; exit 1; }}"
+            f"|| {{ journal {shlex.quote(self.unit)}; exit 1; }}"
         )

@@ -211,16 +211,15 @@ class Database(Run):
     """The application's database. One that cannot be asked now is made if it turns out missing.
 
     That change, whose key is `search`, fails with the text of its file WARNING instead, when it is
-    given one. `silent` is a shell condition: there is a cluster, and it does not answer.
+    given one. `tell` is shell that prints `done` or `unknown`, for when it was not there at first.
     """
 
     search: str = ""
-    silent: str = "false"
+    tell: str = ""
 
     def probe(self) -> str:
         """Print `done` when it is there, `unknown` when there is a cluster that does not answer."""
-        unknown = f"if {{ {self.silent}\n}} >&2; then echo unknown; fi"
-        return f"if {{ {self.is_done}\n}} >&2; then echo done; else\n{unknown}\nfi"
+        return f"if {{ {self.is_done}\n}} >&2; then echo done; else\n{self.tell}\nfi"
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Make the database where there is none."""
@@ -252,7 +251,7 @@ def _database(scenario: Scenario) -> Run:
         + _sql(scenario, f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;'),
         unless=_holds(scenario, _database_is(scenario)),
         told=(_inventory(scenario), "database"),
-        silent=f"{library(scenario)}silent",
+        tell=f"{library(scenario)}tell <<'SQL'\nSELECT EXISTS ({_database_is(scenario)});\nSQL\n",
         search=search(scenario),
     )
 

@@ -37,8 +37,13 @@ has_data() {
   [ -e "$(data)/PG_VERSION" ]
 }
 
-silent() { # there is data, and nobody who answers about it
-  has_data && ! echo 'SELECT;' | ask
+tell() { # whether a query finds a row: prints done, or unknown if there is data and nobody answers
+  # One question: between two, a cluster that starts may begin to answer.
+  if found=$(ask); then
+    [ "$found" != t ] || echo "done"
+  elif has_data; then
+    echo unknown
+  fi
 }
 
 make_data() { # in place of a cluster's data that is gone; its settings are there
