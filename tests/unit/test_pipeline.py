@@ -1,12 +1,15 @@
 """The pipeline, releases and credentials: what can be told without a machine."""
 
+import re
 import stat
 import tarfile
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
 
 from fabfile import pipeline
+from fabfile.engine.remote import MachineError
 from fabfile.engine.resources import File, Unpacked
 from fabfile.operations.progress import hide
 from fabfile.scenario.credentials import (
@@ -98,6 +101,33 @@ def test_others_ship_what_the_first_builds(scenario) -> None:
     shipped = app.shipped(scenario, scenario.machine("s2"))[0]
     assert isinstance(shipped, Unpacked)
     assert (built.path, bool(built.build), shipped.build) == (shipped.path, True, "")
+
+
+@pytest.mark.parametrize(
+    ("system", "file", "sentence"),
+    [
+        ("debian 12", "venv/lib/python3.13/site-packages/x.py", "Debian 13 only (venv/lib/"),
+        ("debian 12", "node_modules/x/build/x.node", "Debian 13 only (node_modules/"),
+        ("debian 12", "public/app.js", ""),
+        ("debian 13", "node_modules/x/build/x.node", ""),
+    ],
+)
+def test_what_was_built_for_another_debian_is_not_shipped(
+    scenario, monkeypatch, system, file, sentence
+) -> None:
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(file))
+    monkeypatch.setattr(release, "fetch", lambda machine, directory: buffer.getvalue())
+    systems = {**scenario.systems, "s1": "debian 13", "s2": system}
+    mixed = replace(scenario, systems=systems)
+    (shipped,) = app.shipped(mixed, mixed.machine("s2"))
+    assert isinstance(shipped, Unpacked)
+    if not sentence:
+        assert shipped.archive() == buffer.getvalue()
+    else:
+        with pytest.raises(MachineError, match=re.escape(sentence)):
+            shipped.archive()
 
 
 def test_secrets_are_made_once_and_kept_for_their_owner_only(tmp_path) -> None:

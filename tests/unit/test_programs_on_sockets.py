@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from fabfile.tiers.app import mount_health
 from fabfile.tiers.balancer.programs import statistics
 from fabfile.tiers.database.programs import startup
 from fabfile.tiers.storage.programs import handshake
@@ -163,3 +164,29 @@ def test_answers_and_refusals_are_heard_and_silence_is_not(monkeypatch):
         answers = scan.heard("lo", socket.AF_INET, socket.SOCK_DGRAM, ports)
         thread.join()
     assert sorted(answers) == sorted(f"127.0.0.1:{port}" for _, port in ports[1:])
+
+
+def asked_by_http(address: tuple[str, int]) -> bytes:
+    with socket.create_connection(address, timeout=10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        client.sendall(b"volume\r\n\r\n")
+        return client.recv(100)
+
+
+def test_only_where_something_is_mounted_the_volume_answers(tmp_path):
+    for directory, status in (("/", b"200"), (str(tmp_path), b"503"), ("/nowhere", b"503")):
+        listener, free = mount_health.listening("127.0.0.1", 0), threading.Semaphore(1)
+        served = (listener, directory, free)
+        threading.Thread(target=mount_health.serve, args=served, daemon=True).start()
+        assert asked_by_http(listener.getsockname()).split()[1] == status, directory
+
+
+def test_who_asks_for_a_volume_while_all_others_wait_is_sent_away():
+    listener, free = mount_health.listening("127.0.0.1", 0), threading.Semaphore(1)
+    threading.Thread(target=mount_health.serve, args=(listener, "/", free), daemon=True).start()
+    with socket.create_connection(listener.getsockname(), timeout=10) as first:
+        first.sendall(b"GET / HTTP/1.1\r\n")
+        with socket.create_connection(listener.getsockname(), timeout=10) as second:
+            assert second.recv(100) == b""
+        first.sendall(b"\r\n")
+        assert b" 200 " in first.recv(100)

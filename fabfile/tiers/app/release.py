@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import io
+import re
 import shlex
 import tarfile
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from fabfile.tiers.app.sources import Entry
 
 # Private to the service, see PrivateTmp= in systemd.exec(5).
 TEMPORARY = "/tmp"
+# Programs for this processor and C library, and what pip has put where one Python looks for it.
+NATIVE = re.compile(r"\.(node|so(\.\d+)*)$|/python3\.\d+/site-packages/.")
 _fetching = Lock()
 
 
@@ -66,6 +69,12 @@ def _fetched(name: str, login: Login, directory: str) -> bytes:
     if answer.code:
         raise MachineError(name, f"the release in {directory} could not be read: {answer.text}")
     return base64.b64decode(answer.text)
+
+
+def native(archive: bytes) -> str:
+    """Return a file of a built release (.tar.gz) that one version of Debian alone runs, or ""."""
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        return next((name for name in tar.getnames() if NATIVE.search(name)), "")
 
 
 @dataclass(frozen=True)

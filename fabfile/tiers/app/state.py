@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from fabfile.engine.change import Resource
+from fabfile.engine.remote import MachineError
 from fabfile.engine.resources import (
     Directory,
     Link,
@@ -49,14 +50,8 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         neighbours(scenario, machine),
         _port(scenario),
-        # systemd itself listens, and starts what answers: each time a moment before it lets go.
-        Port(
-            scenario.ports["volume"],
-            ("init.scope",),
-            remedy=_elsewhere(scenario),
-            known="case $unit in mnt-nas-health@*) ;; *) false ;; esac",
-        ),
-        Packages(*client, "postgresql-client", *scenario.application.packages),
+        Port(scenario.ports["volume"], (HEALTH_UNIT,), remedy=_elsewhere(scenario)),
+        Packages(*client, "postgresql-client", "python3", *scenario.application.packages),
         journal,
         Service("systemd-journald.service", restart=(journal.key,)),
         User(
@@ -122,7 +117,20 @@ def shipped(scenario: Scenario, machine: Machine) -> list[Resource]:
     builder = scenario.builder
     if scenario.pinned:
         builder = scenario.machine(scenario.pinned.holder)
-    return [Unpacked(directory(scenario), lambda: release.fetch(builder, directory(scenario)))]
+    return [Unpacked(directory(scenario), lambda: _for(scenario, machine, builder))]
+
+
+def _for(scenario: Scenario, machine: Machine, builder: Machine) -> bytes:
+    """Return what was built, for another machine. Raises MachineError if it would not run there."""
+    archive = release.fetch(builder, directory(scenario))
+    own, other = scenario.debian(machine), scenario.debian(builder)
+    if own != other and (native := release.native(archive)):
+        raise MachineError(
+            machine.name,
+            f"it runs Debian {own.version}, and the release was built on {builder.name} for Debian "
+            f"{other.version} only ({native}): give all app servers one version of Debian",
+        )
+    return archive
 
 
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:

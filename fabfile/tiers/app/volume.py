@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fabfile.engine.change import Resource
-from fabfile.engine.resources import Directory, Never, Run, Service
+from fabfile.engine.resources import Directory, File, Never, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app import health, release
@@ -16,7 +18,8 @@ MOUNT_UNIT = "mnt-nas.mount"
 # What mounts the volume again when its client has died.
 WATCH_UNIT = "mnt-nas-watch.service"
 # What tells the balancer whether the volume answers.
-HEALTH_UNIT = "mnt-nas-health.socket"
+HEALTH_UNIT = "mnt-nas-health.service"
+HEALTH = Path(__file__).with_name("mount_health.py")
 PROGRAMS = "/usr/local/lib/crm-deployer"
 
 
@@ -79,15 +82,17 @@ def _mount_health(scenario: Scenario, machine: Machine, where: str) -> list[Reso
     """Return what tells the balancer whether the file system of the uploads answers here."""
     port = scenario.ports["volume"]
     asking = [each for tier in sources("app", "volume") for each in scenario.tier(tier)]
-    program = template(f"{PROGRAMS}/mount-health", mode=0o755)
-    service = template(f"{UNITS}/mnt-nas-health@.service", program=program.path, where=where)
-    socket = template(
+    program = File(f"{PROGRAMS}/mount-health", HEALTH.read_text(), mode=0o755)
+    unit = template(
         f"{UNITS}/{HEALTH_UNIT}",
+        program=program.path,
+        where=where,
         addresses=dict.fromkeys(scenario.address(machine, seen_by=each) for each in asking),
         port=port,
         allowed=[scenario.address(each, seen_by=machine) for each in asking],
     )
-    return [program, service, socket, Service(HEALTH_UNIT, restart=(socket.key, service.key))]
+    service = Service(HEALTH_UNIT, restart=(program.key, unit.key), alive=health.works("$main_pid"))
+    return [program, unit, service]
 
 
 def mounted(*restart: str) -> Service:
