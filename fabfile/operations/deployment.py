@@ -26,6 +26,7 @@ from fabfile.operations.session import (
 )
 from fabfile.scenario import ROOT, Scenario, deployed, systems
 from fabfile.scenario.credentials import known_secrets, make_secrets
+from fabfile.scenario.debian import untried
 from fabfile.tiers.app.rolling import BatchError
 from fabfile.tiers.app.sources import REF, SourceError, has_commits
 
@@ -160,6 +161,7 @@ def planned(stages: Sequence[Stage], remotes: dict[str, Remote], wanted: Scenari
         with progress.looking():
             plan = make_plan(stages, remotes, progress.step, wanted.systems, notes)
         systems.note(wanted.state, wanted.systems)
+        notes += untried({name: wanted.systems.get(name, "") for name in machines_of(stages)})
     except MachineErrors as errors:
         raise refused(errors, wanted) from None
     except SourceError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -13,17 +14,20 @@ class Debian:
     version: str
     postgresql: str
     glusterfs: str
+    distribution: str = "debian"
 
     @property
     def system(self) -> str:
         """What a machine that runs it says of itself, as `SYSTEM` prints it."""
-        return f"debian {self.version}"
+        return f"{self.distribution} {self.version}"
 
 
 RELEASES = (
     Debian("bookworm", "12", postgresql="15", glusterfs="10"),
     Debian("trixie", "13", postgresql="17", glusterfs="11"),
 )
+# Made of Debian, with its names of packages and paths: let in, and never tried.
+UNTRIED = (Debian("noble", "24.04", postgresql="16", glusterfs="11", distribution="ubuntu"),)
 # What the lab starts a machine with that says nothing else.
 DEFAULT = RELEASES[-1]
 BY_CODENAME = {release.codename: release for release in RELEASES}
@@ -35,8 +39,21 @@ class UnknownSystem(Exception):
 
 def debian(system: str) -> Debian:
     """Return the release that a machine names as its system; raises UnknownSystem."""
-    for release in RELEASES:
+    for release in (*RELEASES, *UNTRIED):
         if release.system == system:
             return release
     known = " and ".join(f"{each.version} ({each.codename})" for each in RELEASES)
     raise UnknownSystem(f"it runs {system or 'no known system'}, and Debian {known} are supported")
+
+
+def untried(systems: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each system on which nobody has tried this; `systems` is by machine."""
+    found = {
+        each.system: [name for name, system in systems.items() if system == each.system]
+        for each in UNTRIED
+    }
+    return [
+        f"{', '.join(names)}: {system}, on which nobody has tried this; only Debian was"
+        for system, names in found.items()
+        if names
+    ]
