@@ -13,14 +13,16 @@ from fabfile.lab import render
 from fabfile.lab.planning import lab_machines
 from fabfile.scenario import Machine, Scenario
 
-PACKAGES = ("cron", "locales", "needrestart", "unattended-upgrades", "zsh")
+PACKAGES = ("cron", "fish", "locales", "needrestart", "unattended-upgrades")
 # The second is not generated: see layer.sh.
 LOCALES = ("es_ES.UTF-8", "de_DE.UTF-8")
 # Login shells of the user that Fabric logs in as; a package of theirs belongs to PACKAGES.
-SHELLS = ("/bin/bash", "/bin/dash", "/bin/zsh")
+SHELLS = ("/bin/bash", "/bin/dash", "/usr/bin/fish")
 # Every how many machines one updates itself when it boots, which keeps apt for a while.
 UPDATES_EVERY = 4
 
+FISH = ".config/fish/config.fish"
+# In words that all of them know.
 NOISE = """\
 echo "Welcome back! It is $(date)."
 echo "3 updates can be applied immediately." >&2
@@ -60,7 +62,7 @@ def files(scenario: Scenario, machine: Machine, read: Callable[[str], str]) -> d
         "/etc/pam.d/sshd": read("/etc/pam.d/sshd") + UMASK,
         "/etc/passwd": own.sub(rf"\1:{shell}", read("/etc/passwd")),
         "/etc/ssh/sshd_config.d/20-theirs.conf": SSHD,
-        **{f"{home}/{name}": NOISE for name in (".bashrc", ".profile", ".zshenv")},
+        **{f"{home}/{name}": NOISE for name in (".bashrc", ".profile", FISH)},
     }
 
 
