@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -73,8 +73,8 @@ class Compared(Protocol):
     def key(self) -> str:
         """The name by which others wait for this resource."""
 
-    def refusal(self, facts: str, others: Iterable[tuple[str, str]]) -> Refused | None:
-        """Return why a machine is refused among others, of which it gets name and facts."""
+    def among(self, machine: str, everyone: Mapping[str, str], changed: Set[str]) -> Change | None:
+        """Do what `plan` does; `everyone` has the facts of all machines, its own among them."""
 
 
 def unified(path: str, before: str, after: str, note: str = "") -> str:

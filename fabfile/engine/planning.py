@@ -89,16 +89,14 @@ def _look(wanted: Wanted, remotes: Mapping[str, Remote], on_step: OnStep) -> Loo
 def _planned(wanted: Wanted, looks: Looks) -> Plan:
     plan: dict[str, dict[str, list[Change]]] = {}
     changed: dict[str, set[str]] = {name: set() for name in wanted}
-    before_of: dict[str, list[tuple[str, str]]] = {}
+    facts_of: dict[str, dict[str, str]] = {}
 
     def add(place: tuple[str, str, Resource, str]) -> None:
         machine, stage, resource, facts = place
         if isinstance(resource, Compared):
-            before = before_of.setdefault(resource.key, [])
-            if refusal := resource.refusal(facts, before):
-                raise refusal
-            before.append((machine, facts))
-        change = resource.plan(facts, changed[machine])
+            change = resource.among(machine, facts_of[resource.key], changed[machine])
+        else:
+            change = resource.plan(facts, changed[machine])
         if change:
             changed[machine].add(change.key)
             plan.setdefault(stage, {}).setdefault(machine, []).append(change)
@@ -108,6 +106,9 @@ def _planned(wanted: Wanted, looks: Looks) -> Plan:
         for machine, resources in wanted.items()
         for (stage, resource), facts in zip(resources, looks[machine][1], strict=True)
     ]
+    for machine, _, resource, facts in places:
+        if isinstance(resource, Compared):
+            facts_of.setdefault(resource.key, {})[machine] = facts
     _all(places, add, lambda place: place[0])
     return plan
 

@@ -56,6 +56,7 @@ class Apart:
             self._down()
 
     def _down(self) -> None:
-        self.task("invoke", "lab.down")
+        # Servers that were added to another scenario do not suit this one.
         for rest in self.place.state.glob("*.json"):
             rest.unlink()
+        self.task("invoke", "lab.down")

@@ -163,6 +163,10 @@ class Lab:
             browser.trust_env = False  # a proxy would not be the way of the users
             return browser.get(self.scenario.url + path.lstrip("/"), timeout=10, **options)
 
+    def served(self) -> str:
+        """Return the app server that answers next."""
+        return self.get("health").headers["X-Served-By"]
+
     def await_answer(self, seconds: float = 60) -> None:
         """Wait until the application answers its users."""
         wait_for(
@@ -186,7 +190,7 @@ class Lab:
     def remove(self) -> None:
         """Take the lab away: machines, bridges and rules; the images stay for the next run."""
         for name in self.names:
-            run("ssh", "-F", self.ssh_config, "-O", "exit", name, code=None)
+            self.hang_up(name)
         self.invoke("lab.down")
 
     def start_again(self) -> None:
@@ -194,6 +198,21 @@ class Lab:
         self.invoke("lab.down")
         for rest in (*places.STATE.glob("id_*"), *places.STATE.glob("*.json")):
             rest.unlink()
+
+    def replace(self, *names: str) -> None:
+        """Put new machines in the place of some: their tier's packages, and nothing else."""
+        program = (
+            "from fabfile.lab import machines; from fabfile.scenario import load; "
+            f"[machines.remove(load().lab, name) for name in {names!r}]"
+        )
+        as_root(sys.executable, "-c", program, environment=self.environment())
+        for name in names:
+            self.hang_up(name)
+        self.invoke("lab.up", limit=120)
+
+    def hang_up(self, name: str) -> None:
+        """End the connection that serves all: it keeps its login shell, and a machine that left."""
+        run("ssh", "-F", self.ssh_config, "-O", "exit", name, code=None)
 
     def up(self) -> None:
         """Start the machines from prepared images, those of another lab if it has any."""

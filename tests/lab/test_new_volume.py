@@ -1,12 +1,10 @@
 """Storage servers that are new, and what they may have that speaks against a volume."""
 
 import shlex
-import sys
 
 import pytest
 
 from tests.lab import places
-from tests.lab.commands import as_root
 
 pytestmark = pytest.mark.takes_the_lab_away
 
@@ -17,14 +15,9 @@ INFO = "/var/lib/glusterd/vols/nas/info"
 @pytest.fixture(scope="module")
 def new(repaired):
     """Make the storage servers again, with nothing on them but the packages."""
-    program = (
-        "from fabfile.lab import machines; from fabfile.scenario import load; "
-        f"[machines.remove(load().lab, name) for name in {SERVERS!r}]"
-    )
     for name in repaired.apps:
         repaired.do(name, "systemctl stop crm mnt-nas-watch mnt-nas.mount")
-    as_root(sys.executable, "-c", program, environment=repaired.environment())
-    repaired.invoke("lab.up", limit=120)
+    repaired.replace(*SERVERS)
     for name in SERVERS:
         # As the package does where it is installed; whoever looks at it has given it its number.
         repaired.do(name, "systemctl start glusterd; gluster system:: uuid get")

@@ -42,6 +42,7 @@ def rough(repaired):
             after.enter_context(borrowed(repaired, name, shell))
             repaired.do(name, f"usermod --shell /usr/bin/{shell} deploy")
         for name in repaired.names:
+            after.callback(repaired.hang_up, name)
             after.callback(repaired.do, name, f"usermod --shell /bin/bash deploy\n{QUIET}")
         repaired.do("s1", "mount -t tmpfs -o noexec,mode=1777 rough /tmp")
         # Services that were restarted meanwhile hold files in it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from fabfile.engine.change import Change, Refused
@@ -33,10 +33,12 @@ class Unique:
         """Change nothing: one machine alone is as it should be."""
         return None
 
-    def refusal(self, facts: str, others: Iterable[tuple[str, str]]) -> Refused | None:
-        """Return why a machine is refused among others, of which it gets name and facts."""
-        mine = facts.strip()
-        for name, theirs in others:
+    def among(self, machine: str, everyone: Mapping[str, str], changed: Set[str]) -> Change | None:
+        """Change nothing; raises Refused when a machine before it has the same."""
+        mine = everyone[machine].strip()
+        for name, theirs in everyone.items():
+            if name == machine:
+                break
             if mine and theirs.strip() == mine:
-                return Refused(f"{self.what}, {mine}, is also that of {name}: {self.remedy}")
+                raise Refused(f"{self.what}, {mine}, is also that of {name}: {self.remedy}")
         return None

@@ -44,7 +44,7 @@ class Prospects:
         own = name_of(self.scenario, self.machine)
         for line in facts.splitlines():
             match line.split():
-                case ["above", device, root] if device == root:
+                case ["root"]:
                     self._refuse_brick(
                         f"is on the system's own file system, which GlusterFS refuses; mount one "
                         f"of its own at {Path(self.scenario.brick).parent}"

@@ -16,6 +16,7 @@ from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.storage.beforehand import VOLUME, Prospects, library, name_of, unmarked
+from fabfile.tiers.storage.identity import Common, Identity, taken
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
@@ -51,6 +52,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             "echo '127.0.0.1 localhost' >>/etc/hosts",
             unless="getent hosts localhost >/dev/null",
         ),
+        Identity(scenario),
         unmarked(scenario),
         restarts,
         program,
@@ -90,27 +92,27 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
         + " ".join(f"{server}:{scenario.brick}" for server in servers)
     )
     return [
-        Run(
+        Common(
             "join the storage servers",
             "\n".join(_gluster(f"peer probe {other}") for other in others)
             + "\n"
             + f"await 60 'the storage servers to know each other' '{_peers(others)}'",
             unless=_peers(others),
         ),
-        Run(
+        Common(
             f"create the volume {VOLUME}",
-            f"{library(scenario)}create {create}",
+            f"{library(scenario)}patiently {create}",
             unless=f"[ -f {INFO} ]",
         ),
         *(
-            Run(
+            Common(
                 f"set {key} of the volume {VOLUME}",
                 _gluster(f"volume set {VOLUME} {key} {value}"),
                 unless=f"grep -qxF {key}={value} {INFO}",
             )
             for key, value in options.items()
         ),
-        Run(
+        Common(
             f"start the volume {VOLUME}",
             _gluster(f"volume start {VOLUME}"),
             unless=f"grep -qx status=1 {INFO}",
@@ -130,11 +132,12 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
         f"{_gluster(f'volume start {VOLUME} force')}; {running}; }}"
     )
     return [
+        taken(scenario, machine),
         Run(
             f"run the brick of the volume {VOLUME}",
             f"await 60 'the brick of the volume {VOLUME} to run' {shlex.quote(start)}",
             unless=running,
-        )
+        ),
     ]
 
 

@@ -4,11 +4,15 @@
 info=/var/lib/glusterd/vols/${volume:?}/info
 mark=trusted.glusterfs.volume-id
 
-prospects() { # SERVER...: prints what may speak against the volume; nothing when there is one
-  [ ! -f "$info" ] || return 0
+is_on_root() { # the brick lies, or would lie, on the system's own file system
   above=${brick:?}
   until [ -e "$above" ]; do above=$(dirname "$above"); done
-  echo "above $(stat -c %d "$above") $(stat -c %d /)"
+  [ "$(stat -c %d "$above")" = "$(stat -c %d /)" ]
+}
+
+prospects() { # SERVER...: prints what may speak against the volume; nothing when there is one
+  [ ! -f "$info" ] || return 0
+  ! is_on_root || echo root
   ! mountpoint -q "$brick" || echo mounted
   for server in "$@"; do
     ip -o route get "$server" | sed -n "s/.* src \\([^ ]*\\).*/from \\1 $server/p"
@@ -27,7 +31,49 @@ unmark() {
   rm -rf "$brick/.glusterfs"
 }
 
-create() { # COMMAND...: makes the volume; the first server may know the others too early
+address_of() { # NAME: prints its address, as far as this server can tell
+  case $1 in
+    *[!0-9.]*) getent ahostsv4 "$1" | { read -r address _ && echo "$address"; } ;;
+    *) echo "$1" ;;
+  esac
+}
+
+identity() { # prints what glusterd knows of itself and the others, and whether it has the volume
+  cat /var/lib/glusterd/glusterd.info
+  [ ! -f "$info" ] || echo volume
+  for peer in /var/lib/glusterd/peers/*; do
+    [ -e "$peer" ] || break
+    uuid='' addresses=''
+    while read -r line; do
+      case $line in
+        uuid=*) uuid=${line#*=} ;;
+        hostname*) addresses="$addresses $(address_of "${line#*=}")" ;;
+      esac
+    done <"$peer"
+    [ -z "$uuid" ] || echo "peer $uuid$addresses"
+  done
+}
+
+is_taken() { # the brick is a volume's
+  getfattr -n "$mark" "$brick" >/dev/null 2>&1
+}
+
+state_of_brick() { # prints done when it is the volume's, or no volume is here; root when no disk is
+  if [ ! -f "$info" ] || is_taken; then echo "done"; elif is_on_root; then echo root; fi
+}
+
+take() { # SERVER:BRICK: has the volume take an empty brick in the place of the one that was there
+  # GlusterFS knows a brick as the volume's only if its directory is there when it starts.
+  mkdir -p "$brick"
+  systemctl restart glusterd.service
+  await 60 'the storage servers to be connected' \
+    "gluster pool list | awk '/Disconnected/ { away = 1 } END { exit away || NR < 2 }'"
+  patiently gluster --mode=script volume reset-brick "$volume" "$1" start
+  patiently gluster --mode=script volume reset-brick "$volume" "$1" "$1" commit force
+  say "the other servers copy to it what they hold: 'fab status' tells how much is left"
+}
+
+patiently() { # COMMAND...: also where another server is at work, or does not know the others yet
   begun=$(date +%s)
   until said=$("$@" 2>&1); do
     # What failed has left its mark on this brick: the next attempt would tell of nothing else.
