@@ -40,7 +40,7 @@ def come_back(lab, *names):
     assert not {"create the volume nas", "join the storage servers"} & {*planned}
     done = lab.fab("deploy")
     assert done.out.count("the other servers copy to it what they hold") == len(names), done.text
-    lab.await_healed()
+    lab.await_healed(300)
     held = {lab.do(name, HELD) for name in STORAGE}
     assert len(held) == 1 and int(held.pop().split()[-1]) >= FILES, held
     lab.assert_nothing_to_do()
@@ -65,7 +65,7 @@ def test_the_disk_of_a_brick_is_replaced_and_no_user_notices(lab, written):
         )
         done = lab.fab("deploy")
         assert "take the brick into the volume nas" in done.out, done.text
-        lab.await_healed()
+        lab.await_healed(300)
     assert len({lab.do(name, HELD) for name in STORAGE}) == 1
     lab.assert_nothing_to_do()
 
