@@ -27,12 +27,15 @@ ENVIRONMENT = ("PATH", "TMPDIR", "PYTEST_CURRENT_TEST")
 
 
 @pytest.fixture(autouse=True)
-def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def stranger(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Hide what the person has: variables, home and its settings, compiled templates."""
     for name in os.environ.keys() - {*ENVIRONMENT}:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(templates, "COMPILED", tmp_path / "templates")
+    # One for all: they are compiled once.
+    monkeypatch.setattr(templates, "COMPILED", tmp_path_factory.getbasetemp() / "templates")
 
 
 @functools.cache

@@ -30,11 +30,12 @@ def test_a_masked_unit_is_refused():
 
 def test_a_copy_of_a_machine_is_refused_and_one_without_is_not():
     number = Unique("its number", "cat number", "it is a copy")
-    assert number.refusal("7\n", [("a", "8\n"), ("b", "")]) is None
-    assert number.refusal("", [("a", "")]) is None
-    assert str(number.refusal("7\n", [("a", "7\n")])) == (
-        "its number, 7, is also that of a: it is a copy"
-    )
+    assert number.among("c", {"a": "8\n", "b": "", "c": "7\n"}, NOTHING) is None
+    assert number.among("b", {"a": "", "b": ""}, NOTHING) is None
+    both = {"a": "7\n", "b": "7\n"}
+    assert number.among("a", both, NOTHING) is None
+    with pytest.raises(Refused, match="its number, 7, is also that of a: it is a copy"):
+        number.among("b", both, NOTHING)
 
 
 def test_others_who_filter_are_told_and_what_they_must_let_in_where_they_close():
