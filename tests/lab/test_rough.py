@@ -13,6 +13,8 @@ from tests.lab.stopped import await_unlocked, stopped
 
 pytestmark = pytest.mark.makes_machines_rough
 
+# What the login says comes with it.
+PACKAGES = "dpkg-query -W -f '${Package}\\n'"
 # What packages ask before they start a service, in the middle of their installation.
 STAND_STILL = """
 cat > /usr/sbin/policy-rc.d <<'SH'
@@ -47,14 +49,13 @@ def test_they_are_rough(machines):
     assert "/bin/bash" in shells and "/bin/dash" in shells
     assert "noexec" in machines.do("bbdd", "findmnt -no OPTIONS /tmp")
     assert machines.do("s2", "getent hosts s2 || echo unknown").endswith(".\nunknown\n")
-    assert machines.host("nas1").package("needrestart").is_installed
+    assert "needrestart" in machines.do("nas1", PACKAGES)
 
 
 def test_nothing_of_any_tier_is_on_them(machines):
     for name in machines.names:
-        host = machines.host(name)
-        for package in ("haproxy", "postgresql", "glusterfs-server", "gunicorn", "iptables"):
-            assert not host.package(package).is_installed
+        found = {*machines.do(name, PACKAGES).split()}
+        assert not found & {"haproxy", "postgresql", "glusterfs-server", "gunicorn", "iptables"}
 
 
 def test_a_deployment_that_is_cut_while_it_installs_is_finished_by_the_next(machines):
@@ -77,5 +78,7 @@ def test_they_are_verified_and_as_the_prepared_ones(machines):
     # The cluster was made in a language that is there on any machine.
     assert machines.sql("SELECT DISTINCT datcollate FROM pg_database").endswith("C.UTF-8")
     for name, state in machines.state().items():
-        missing = {*machines.prepared[name].splitlines()} - {*state.splitlines()}
+        # The application has changed since.
+        kept = [line for line in machines.prepared[name].splitlines() if "releases/" not in line]
+        missing = {*kept} - {*state.splitlines()}
         assert not missing, f"{name} lacks {missing}"
