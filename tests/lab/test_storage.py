@@ -15,7 +15,7 @@ def options(lab):
     """Return every option of the volume, as the storage servers have it in force."""
     lines = lab.do("nas1", "gluster volume get nas all").splitlines()
     pairs = [line.split(maxsplit=1) for line in lines if " " in line]
-    # GlusterFS marks the value of an option that was never set.
+    # GlusterFS marks the value of an option that has its default.
     return {words[0]: words[1].replace("(DEFAULT)", "").strip() for words in pairs}
 
 
