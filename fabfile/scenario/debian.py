@@ -21,6 +21,11 @@ class Debian:
         """What a machine that runs it says of itself, as `SYSTEM` prints it."""
         return f"{self.distribution} {self.version}"
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.distribution.capitalize()} {self.version}"
+
 
 RELEASES = (
     Debian("bookworm", "12", postgresql="15", glusterfs="10"),
@@ -49,11 +54,11 @@ def debian(system: str) -> Debian:
 def untried(systems: Mapping[str, str]) -> list[str]:
     """Return a sentence for each system on which nobody has tried this; `systems` is by machine."""
     found = {
-        each.system: [name for name, system in systems.items() if system == each.system]
+        each.title: [name for name, system in systems.items() if system == each.system]
         for each in UNTRIED
     }
     return [
-        f"{', '.join(names)}: {system}, on which nobody has tried this; only Debian was"
-        for system, names in found.items()
+        f"{', '.join(names)}: {title} is let in, and nobody has tried this on it"
+        for title, names in found.items()
         if names
     ]

@@ -41,7 +41,7 @@ for file in /etc/fw/fw.fw /etc/haproxy/haproxy.cfg /etc/haproxy/errors/crm-503.h
     [ ! -f "$file" ] || echo "$file $(stat -c '%a %U %G' "$file") $(sha256sum < "$file")"
 done
 readlink /srv/crm/current || :
-dpkg-query -W -f '${binary:Package} ${db:Status-Abbrev}\\n'
+dpkg-query -W -f '${binary:Package} ${Version} ${db:Status-Abbrev}\\n'
 """
 LINE = re.compile(r"^(\S+) +\((\w+)\): (.+)$", re.M)
 

@@ -99,4 +99,4 @@ def cut(
 def await_unlocked(lab: Lab) -> None:
     """Wait until the balancer has noticed that the operation which held its lock is gone."""
     free = "flock -n /var/lib/crm-deployer/operation echo free || :"
-    wait_for("the lock of the killed operation", lambda: "free" in lab.do("lb", free))
+    wait_for("the lock of the killed operation", lambda: lab.do("lb", free).endswith("free\n"))

@@ -65,6 +65,8 @@ def test_a_storage_server_is_replaced_and_no_user_notices(lab, written, name):
 def test_two_storage_servers_come_back_from_the_third(lab, written):
     lab.replace("nas1", "nas3")
     come_back(lab, "nas1", "nas3")
+    lab.await_healed(300)
+    lab.assert_nothing_to_do()
 
 
 def test_the_disk_of_a_brick_is_replaced_and_no_user_notices(lab, written):

@@ -127,8 +127,8 @@ def _for(scenario: Scenario, machine: Machine, builder: Machine) -> bytes:
     if own != other and (native := release.native(archive)):
         raise MachineError(
             machine.name,
-            f"it runs Debian {own.version}, and the release was built on {builder.name} for Debian "
-            f"{other.version} only ({native}): give all app servers one version of Debian",
+            f"it runs {own.title}, and the release was built on {builder.name} for {other.title} "
+            f"only ({native}): give all app servers one system",
         )
     return archive
 

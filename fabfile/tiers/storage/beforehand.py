@@ -73,10 +73,10 @@ class Prospects:
         mine = self.scenario.debian(first)
         for other in others if self.machine == first else ():
             theirs = self.scenario.debian(other)
-            if int(theirs.version) < int(mine.version):
+            if int(theirs.glusterfs) < int(mine.glusterfs):
                 raise Refused(
-                    f"it runs GlusterFS {mine.glusterfs} (Debian {mine.version}), and {other.name} "
-                    f"{theirs.glusterfs} (Debian {theirs.version}), which cannot join a newer one: "
+                    f"it runs GlusterFS {mine.glusterfs} ({mine.title}), and {other.name} "
+                    f"{theirs.glusterfs} ({theirs.title}), which cannot join a newer one: "
                     f"put {other.name} before {first.name} in {self.scenario.source.name}"
                 )
 

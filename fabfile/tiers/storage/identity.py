@@ -16,20 +16,6 @@ from fabfile.engine.resources import Run
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.storage.beforehand import VOLUME, library, name_of
 
-DIRECTORY = "/var/lib/glusterd"
-RESTORE = f"""\
-systemctl stop glusterd-watch.service 2>/dev/null || :
-systemctl stop glusterd.service
-rm -rf {DIRECTORY}/peers
-install -d {DIRECTORY}/peers
-install -m 0600 "$payload/glusterd.info" {DIRECTORY}/glusterd.info
-for file in "$payload"/peer-*; do
-  install -m 0600 "$file" "{DIRECTORY}/peers/${{file##*/peer-}}"
-done
-systemctl start glusterd.service
-await 60 'the others to tell of the volume {VOLUME}' '[ -f {DIRECTORY}/vols/{VOLUME}/info ]'
-"""
-
 
 @dataclass(frozen=True)
 class Member:
@@ -82,7 +68,7 @@ class Identity:
             for name, uuid in uuids.items()
         }
         summary = f"be again the member of the pool that {', '.join(left)} remember"
-        script = library(self.scenario) + RESTORE
+        script = f'{library(self.scenario)}restore "$payload"'
         return Change(self.key, summary, script, files={"glusterd.info": info.encode(), **peers})
 
     @property

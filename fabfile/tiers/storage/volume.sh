@@ -54,6 +54,19 @@ identity() { # prints what glusterd knows of itself and the others, and whether 
   done
 }
 
+restore() { # DIRECTORY: makes this server the member whose glusterd.info and peer-UUID files are there
+  systemctl stop glusterd-watch.service 2>/dev/null || :
+  systemctl stop glusterd.service
+  rm -rf /var/lib/glusterd/peers
+  install -d /var/lib/glusterd/peers
+  install -m 0600 "$1/glusterd.info" /var/lib/glusterd/glusterd.info
+  for file in "$1"/peer-*; do
+    install -m 0600 "$file" "/var/lib/glusterd/peers/${file##*/peer-}"
+  done
+  systemctl start glusterd.service
+  await 60 "the others to tell of the volume $volume" "[ -f $info ]"
+}
+
 is_taken() { # the brick is a volume's
   getfattr -n "$mark" "$brick" >/dev/null 2>&1
 }
