@@ -35,15 +35,15 @@ DAMAGE = {
 @pytest.fixture(scope="module")
 def rough(repaired):
     """Give the user deploy another shell on each app server, and all machines a habit."""
-    for name in repaired.names:
-        repaired.do(name, "install -d -o deploy -g deploy ~deploy/.config/fish\n" + TALKATIVE)
     with ExitStack() as after:
         for name, shell in SHELLS.items():
             after.enter_context(borrowed(repaired, name, shell))
-            repaired.do(name, f"usermod --shell /usr/bin/{shell} deploy")
         for name in repaired.names:
+            repaired.do(name, "install -d -o deploy -g deploy ~deploy/.config/fish\n" + TALKATIVE)
             after.callback(repaired.hang_up, name)
             after.callback(repaired.do, name, f"usermod --shell /bin/bash deploy\n{QUIET}")
+        for name, shell in SHELLS.items():
+            repaired.do(name, f"usermod --shell /usr/bin/{shell} deploy")
         repaired.do("s1", "mount -t tmpfs -o noexec,mode=1777 rough /tmp")
         # Services that were restarted meanwhile hold files in it.
         after.callback(repaired.do, "s1", "umount --lazy /tmp")
