@@ -4,7 +4,8 @@ import pytest
 
 from fabfile.engine.change import Refused
 from fabfile.tiers.storage.beforehand import name_of
-from fabfile.tiers.storage.identity import Identity, Member, member
+from fabfile.tiers.storage.identity import Identity, Member, member, taken
+from fabfile.tiers.storage.state import volume
 
 EMPTY = "UUID=new\noperating-version=110000\n"
 
@@ -60,3 +61,20 @@ def test_others_that_disagree_are_refused(scenario, facts):
     everyone = {"nas1": EMPTY, "nas2": facts("nas2"), "nas3": facts("nas3", nas1="other")}
     with pytest.raises(Refused, match="nas1 by two UUIDs"):
         Identity(scenario).among("nas1", everyone, set())
+
+
+def test_a_brick_is_taken_on_a_disk_of_its_own_only(scenario):
+    brick = taken(scenario, scenario.machine("nas2"))
+    assert brick.plan("done\n", set()) is None
+    assert brick.plan("done\n", {Identity.key}) is not None
+    assert brick.plan("", set()) is not None
+    with pytest.raises(Refused, match="the brick is gone, and /nas is on the system's own file"):
+        brick.plan("root\n", set())
+
+
+def test_what_is_the_volumes_comes_back_with_the_identity(scenario):
+    (first, *others) = volume(scenario, scenario.machine("nas1"))
+    assert others and first.plan("", set()) is not None
+    assert [each.plan("", {Identity.key}) for each in (first, *others)] == [None] * (
+        len(others) + 1
+    )
