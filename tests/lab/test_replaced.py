@@ -9,7 +9,7 @@ from tests.lab.traffic import traffic
 pytestmark = [pytest.mark.takes_the_lab_away, pytest.mark.usefixtures("repaired")]
 
 STORAGE = ("nas1", "nas2", "nas3")
-FILES = 300
+FILES = 100
 WRITE = f"""
 cd /mnt/nas/crm
 for n in $(seq {FILES}); do echo "$n of {FILES}" >"kept-$n"; done
@@ -53,11 +53,10 @@ def await_same(lab):
     wait_for("all bricks to hold the same", same, 400)
 
 
-@pytest.mark.parametrize("name", ["nas1", "nas2"])
-def test_a_storage_server_is_replaced_and_no_user_notices(lab, written, name):
-    with unnoticed(f"{name} is replaced"):
-        lab.replace(name)
-        come_back(lab, name)
+def test_the_first_storage_server_is_replaced_and_no_user_notices(lab, written):
+    with unnoticed("nas1 is replaced"):
+        lab.replace("nas1")
+        come_back(lab, "nas1")
     lab.await_healed(300)
     lab.assert_nothing_to_do()
 

@@ -81,9 +81,13 @@ take() { # SERVER:BRICK: has the volume take an empty brick in the place of the 
   systemctl restart glusterd.service
   await 60 'the storage servers to be connected' \
     "gluster pool list | awk '/Disconnected/ { away = 1 } END { exit away || NR < 2 }'"
-  patiently gluster --mode=script volume reset-brick "$volume" "$1" start
-  patiently gluster --mode=script volume reset-brick "$volume" "$1" "$1" commit force
+  patiently reset "$1"
   say "the other servers copy to it what they hold: 'fab status' tells how much is left"
+}
+
+reset() { # SERVER:BRICK: both steps, as a server that connects in between starts the brick again
+  gluster --mode=script volume reset-brick "$volume" "$1" start &&
+    gluster --mode=script volume reset-brick "$volume" "$1" "$1" commit force
 }
 
 patiently() { # COMMAND...: also where another server is at work, or does not know the others yet
@@ -93,6 +97,7 @@ patiently() { # COMMAND...: also where another server is at work, or does not kn
     ! marked || unmark
     case $said in
       *"Peer in Cluster"* | *"Another transaction"* | *"Locking failed"*) ;;
+      *"not connected"* | *"must be stopped"*) ;;
       *) echo "$said" && return 1 ;;
     esac
     [ $(($(date +%s) - begun)) -lt 60 ] || { echo "waited 60 s; last seen: $said" && return 1; }
