@@ -6,8 +6,9 @@ import shlex
 
 from fabfile.engine.resources.ports import listeners
 
-# One slow answer is no sign of a process that hangs.
-ATTEMPTS, ATTEMPT_SECONDS = 3, 3
+# One slow answer is no sign of a process that hangs: without its database, an application waits
+# for a while before it answers, on a machine that may have much else to do.
+ATTEMPTS, ATTEMPT_SECONDS = 2, 6
 HERE = "localhost"
 # Patterns of bash for the first line of an answer.
 GOOD, ANY = "*' 200 '*", "HTTP/*"
