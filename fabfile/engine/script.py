@@ -39,7 +39,8 @@ def probe(remote: Remote, resources: Sequence[Resource]) -> tuple[str, list[str]
     """Return what system it is, and the facts of each resource, with one round trip."""
     token = secrets.token_hex(8)
     surveys, *probes = questions(resources)
-    parts = [f"echo '@@{token}'\n(\n{probe}\n) </dev/null 2>/dev/null" for probe in probes]
+    # No shell of its own for each: to fork costs a machine more than most probes.
+    parts = [f"echo '@@{token}'\n{{\n{probe}\n}} </dev/null 2>/dev/null" for probe in probes]
     output = remote.run("\n".join([SYSTEM, surveys, *parts, f"echo; echo '@@{token}'"]))
     system, *facts = output.text.split(f"@@{token}\n")
     if len(facts) != len(resources) + 1:

@@ -1,9 +1,10 @@
 # shellcheck shell=sh
 # Shell functions for probes, which find in what a survey printed the part that is theirs.
 
-line_of() { # LINES END: prints the line that ends so, without that end
+line_of() { # LINES END: prints the line that ends so, without that end; sets $found to it, or ''
+  found=
   while IFS= read -r line; do
-    case $line in *"$2") printf '%s\n' "${line%"$2"}" ;; esac
+    case $line in *"$2") found=${line%"$2"} && printf '%s\n' "$found" ;; esac
   done <<EOF
 $1
 EOF
@@ -17,7 +18,7 @@ $2
 "*) ;; *) return 1 ;; esac
 }
 
-block_of() { # BLOCKS LINE: prints the block that holds this line; an empty line ends a block
+block_of() { # BLOCKS LINE: prints the block that holds this line, between empty ones; sets $block
   block=
   while IFS= read -r line; do
     if [ -n "$line" ]; then

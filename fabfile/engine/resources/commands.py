@@ -13,15 +13,24 @@ from fabfile.engine.survey import Survey
 
 @dataclass(frozen=True)
 class Never:
-    """A shell condition that must not hold before anything is changed; it changes nothing."""
+    """A shell condition that must not hold before anything is changed; it changes nothing.
+
+    `reads` are the surveys in whose variables it looks.
+    """
 
     condition: str
     sentence: str
+    reads: tuple[Survey, ...] = ()
 
     @property
     def key(self) -> str:
         """The name by which others wait for this resource."""
         return self.sentence
+
+    @property
+    def surveys(self) -> Sequence[tuple[Survey, str]]:
+        """What its probe reads."""
+        return [(survey, "") for survey in self.reads]
 
     def probe(self) -> str:
         """Print `holds` when it does."""

@@ -63,9 +63,8 @@ class File:
         show = "" if self.secret else f"head -c {DIFF_BYTES} {path} | base64 -w0"
         return (
             f"{_look(self.path)}\n"
-            f'digest=$(line_of "$digests" {shlex.quote(f"  {self.path}")})\n'
-            f'echo "$digest"\n'
-            f'case $digest in "" | {self._digest}) ;; *) {show or ":"} ;; esac'
+            f'line_of "$digests" {shlex.quote(f"  {self.path}")}\n'
+            f'case $found in "" | {self._digest}) ;; *) {show or ":"} ;; esac'
         )
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:

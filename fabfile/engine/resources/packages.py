@@ -26,7 +26,7 @@ class Packages:
         names = " ".join(map(shlex.quote, self.names))
         return (
             f"dpkg-query -W -f='${{db:Status-Abbrev}}${{Package}}\\n' {names}\n"
-            "ls /var/lib/dpkg/updates | grep -q . && echo unfinished"
+            'set -- /var/lib/dpkg/updates/*; [ ! -e "$1" ] || echo unfinished'
         )
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:

@@ -18,11 +18,11 @@ def mark(name: str) -> str:
     return f"{DIRECTORY}/{re.sub(r'[^A-Za-z0-9_.@-]+', '-', name)}"
 
 
-def print_pending(name: str) -> str:
-    """Return shell that prints `pending` when the mark is there."""
-    return f"[ ! -e {shlex.quote(mark(name))} ] || echo pending"
+def print_pending(name: str, word: str = "pending") -> str:
+    """Return shell that prints the word when the mark is there."""
+    return f"[ ! -e {shlex.quote(mark(name))} ] || echo {word}"
 
 
 def is_pending(facts: Iterable[str]) -> bool:
-    """Tell whether the facts hold what `print_pending` prints."""
+    """Tell whether the facts hold what `print_pending` prints of itself."""
     return "pending" in facts

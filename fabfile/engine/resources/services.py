@@ -49,11 +49,10 @@ class Service:
         """Print systemd's properties of the unit, and which action a killed run left."""
         return "\n".join(
             [
-                f'state=$(block_of "$units" {shlex.quote(f"Id={self.unit}")})',
-                'echo "$state"',
-                "main_pid=${state#*MainPID=}; main_pid=${main_pid%%[!0-9]*}",
-                f'if [ -n "$({print_pending("restart " + self.unit)})" ]; then echo restart; fi',
-                f'if [ -n "$({print_pending("reload " + self.unit)})" ]; then echo reload; fi',
+                f'block_of "$units" {shlex.quote(f"Id={self.unit}")}',
+                "main_pid=${block#*MainPID=}; main_pid=${main_pid%%[!0-9]*}",
+                print_pending(f"restart {self.unit}", "restart"),
+                print_pending(f"reload {self.unit}", "reload"),
                 f"{{ {self.alive or ':'}\n}} >&2 || echo dead",
             ]
         )

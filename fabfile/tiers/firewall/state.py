@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Directory, Never, Packages, Run, Service
+from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import FLOWS, USERS
 from fabfile.scenario.parts import MANAGEMENT
@@ -14,6 +15,7 @@ from fabfile.tiers.tier import Listener, View
 
 SCRIPT = "/etc/fw/fw.fw"
 SYSCTL = "/etc/sysctl.d/60-crm-fw.conf"
+ADDRESSES = Survey("addresses", "ip -o -4 addr show")
 # Written on the machine, with the names of its interfaces.
 STRICT = "/etc/sysctl.d/61-crm-fw.conf"
 UNITS = "/etc/systemd/system"
@@ -70,9 +72,10 @@ def _missing(scenario: Scenario, machine: Machine) -> list[Never]:
     """Return what says so when the machine has not the addresses that the rules go by."""
     return [
         Never(
-            f"! ip -o -4 addr show | grep -qF ' {address}/'",
+            f'case $addresses in *" {address}/"*) false ;; esac',
             f"no network interface has {address}, which MACHINES[{machine.name!r}] says; "
             "'ip address' there shows what it has",
+            (ADDRESSES,),
         )
         for address in _interfaces(scenario, machine).values()
         if address

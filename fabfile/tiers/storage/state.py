@@ -6,11 +6,11 @@ read from glusterd's own files: its command takes a third of a second for each q
 
 from __future__ import annotations
 
-import re
 import shlex
 
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Port, Run, Service, Unique
+from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
@@ -22,6 +22,7 @@ from fabfile.tiers.tier import View
 
 GLUSTERD, WATCH_UNIT = "glusterd.service", "glusterd-watch.service"
 INFO = f"/var/lib/glusterd/vols/{VOLUME}/info"
+OPTIONS = Survey("options", f"cat {INFO}")
 
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -96,7 +97,8 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
             "join the storage servers",
             "\n".join(_gluster(f"peer probe {other}") for other in others)
             + "\n"
-            + f"await 60 'the storage servers to know each other' '{_peers(others)}'",
+            + "await 60 'the storage servers to know each other' "
+            + shlex.quote(_peers(others)),
             unless=_peers(others),
         ),
         Common(
@@ -109,6 +111,7 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
                 f"set {key} of the volume {VOLUME}",
                 _gluster(f"volume set {VOLUME} {key} {value}"),
                 unless=f"grep -qxF {key}={value} {INFO}",
+                told=(OPTIONS, f"{key}={value}"),
             )
             for key, value in options.items()
         ),
@@ -116,6 +119,7 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
             f"start the volume {VOLUME}",
             _gluster(f"volume start {VOLUME}"),
             unless=f"grep -qx status=1 {INFO}",
+            told=(OPTIONS, "status=1"),
         ),
     ]
 
@@ -170,9 +174,10 @@ def _gluster(command: str) -> str:
 
 def _peers(others: list[str]) -> str:
     """Return a shell condition: each of the others is a member (state 3) of the pool."""
-    # One that somebody has joined by its name has this address as one of several.
-    lines = [f"hostname[0-9]*={re.escape(other)}" for other in others]
-    files = "/var/lib/glusterd/peers/*"
-    conditions = [f'grep -lx "{line}" {files} | xargs -r grep -qx state=3' for line in lines]
-    found = [f'grep -qsx "{line}" {files}' for line in lines]
-    return " && ".join([*found, *conditions])
+    # A file for each. One that somebody has joined by its name has this address as one of several.
+    program = f"""
+FNR == 1 {{ members += named && joined; named = joined = 0 }}
+$0 == "state=3" {{ joined = 1 }}
+/^hostname[0-9]*=/ && index(" {" ".join(others)} ", " " $2 " ") {{ named = 1 }}
+END {{ exit members + (named && joined) != {len(others)} }}"""
+    return f"awk -F= {shlex.quote(program)} /var/lib/glusterd/peers/*"
