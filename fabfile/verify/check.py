@@ -15,6 +15,8 @@ from fabfile.scenario import Machine, Scenario
 # With room for a scan's many sockets, as far as the machine lets root have it. Isolated (-I): files
 # in the log-in user's home are no modules.
 PYTHON = "ulimit -n 50000 2>/dev/null || ulimit -n $(ulimit -Hn); exec python3 -I -"
+# How long a machine may take to tell something: one that is busy with other work is no fault.
+SECONDS = 20
 
 Answer = TypeVar("Answer")
 
@@ -64,11 +66,11 @@ class Site:
         found = [each for each in machines if isinstance(self.remotes.get(each.name), Remote)]
         return (found or machines)[0]
 
-    def run(self, machine: str, script: str, seconds: float = 10) -> str:
+    def run(self, machine: str, script: str, seconds: float = SECONDS) -> str:
         """Run a shell script as root on a machine; answers its output whatever the exit code."""
         return _said(self.remotes[machine].run(script, seconds=seconds))
 
-    def program(self, machine: str, path: Path, given: object, seconds: float = 10) -> Any:
+    def program(self, machine: str, path: Path, given: object, seconds: float = SECONDS) -> Any:
         """Run a file's program as root on a machine; answer what its `main(given)` returns.
 
         `given` and the answer are what a Python literal can say. The file must do with Debian's

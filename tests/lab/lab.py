@@ -103,6 +103,11 @@ class Lab:
         environment = self.environment(config)
         return run(BIN / "invoke", *words, limit=limit, code=code, environment=environment)
 
+    def checks(self, code: int | None) -> tuple[bool, list[dict]]:
+        """Return what `verify --json` says, in all and of each check; it ends with that code."""
+        answer = json.loads(self.invoke("verify", "--json", limit=150, code=code).out)
+        return answer["ok"], answer["checks"]
+
     def planned(self) -> list[tuple[str, str]]:
         """Return what `fab plan` would change: machine and action of each change."""
         done = self.fab("plan", code=None)
