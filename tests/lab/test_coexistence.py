@@ -11,7 +11,7 @@ INSTALL = "apt-get -qq update && apt-get -qq install -y --no-install-recommends"
 
 @pytest.fixture(scope="module")
 def filtered(repaired):
-    """Have ufw on s1 and bbdd, nftables.service on nas1, and fail2ban on s2."""
+    """Have ufw on s1 and bbdd, nftables.service on nas1, fail2ban on s2, and Docker on s3."""
     app, database = repaired.address("lb", "lan3"), "10.0.0.0/8"
     # Each lets in what deploy says that it must.
     for name, rule in (
@@ -40,6 +40,7 @@ def filtered(repaired):
         "for n in $(seq 50); do fail2ban-client set sshd banip 192.0.2.7 && break; sleep 0.2; done",
         limit=120,
     )
+    repaired.do("s3", f"{INSTALL} docker.io iptables >/dev/null 2>&1", limit=200)
     yield repaired
     repaired.do("s1", "ufw --force disable")
     repaired.do("bbdd", "ufw --force disable")
@@ -47,18 +48,22 @@ def filtered(repaired):
         "nas1", "systemctl disable --now nftables 2>/dev/null; nft delete table inet theirs || :"
     )
     repaired.do("s2", "systemctl disable --now fail2ban 2>/dev/null")
+    # It leaves its chains, and forwards nothing.
+    repaired.do("s3", "systemctl disable --now docker.socket docker containerd 2>/dev/null")
 
 
 def test_deploy_says_what_it_found_and_leaves_it_alone(filtered):
     rules = "iptables-save | grep -v '^#' | sed 's/[[][0-9:]*[]]//'"
-    before = {name: filtered.do(name, rules) for name in ("s1", "s2", "bbdd")}
+    before = {name: filtered.do(name, rules) for name in ("s1", "s2", "s3", "bbdd")}
     assert "192.0.2.7" in before["s2"] and "ufw-user-input" in before["s1"]
+    assert "-j DOCKER-USER" in before["s3"] and ":FORWARD DROP" in before["s3"]
     done = filtered.fab("deploy")
     assert "0 changes" in done.out, done.text
     app = filtered.address("lb", "lan3")
     assert "s1: ufw found, and left as it is; ufw must let in TCP 22 from " in done.out
     assert f"TCP 3000 from {app}" in done.out, done.text
     assert "s2: fail2ban found, and left as it is\n" in done.out, done.text
+    assert "s3: Docker found, and left as it is\n" in done.out, done.text
     assert "nas1: nftables.service found, and left as it is; " in done.out, done.text
     filtered.await_answer()
     assert {name: filtered.do(name, rules) for name in before} == before

@@ -163,4 +163,6 @@ def test_a_machine_that_is_gone_is_one_sentence(repaired):
         done = repaired.invoke("verify", limit=200, code=1)
     finally:
         repaired.invoke("lab.start", "s3", limit=120)
-    assert "s3: no answer from" in done.out and "Traceback" not in done.text
+    # Which of them depends on when the kernel asks again who has the address.
+    assert re.search(r"s3: (no answer from|\S+ cannot be reached)", done.out), done.text
+    assert "Traceback" not in done.text
