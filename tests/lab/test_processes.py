@@ -103,7 +103,7 @@ def test_whatever_of_it_is_killed_never_two_run(lab, config, what):
     lab.do(name, f"pkill -KILL -u {NAME} -f {what}")
     wait_for("the old one to be gone", lambda: not runs(lab, name), 3)
     wait_for("a scheduler", lambda: any(runs(lab, each) for each in APPS), TAKEN_OVER)
-    wait_for("its notes", lambda: beating(lab, "scheduler"), 5)
+    wait_for("its notes", lambda: beating(lab, "scheduler"), TAKEN_OVER)
     assert time.monotonic() - since < TAKEN_OVER
     assert alternations(lab) <= turns + 1
 
