@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from fabfile.tiers.app import servers
+from fabfile.tiers.app import state as app
 from fabfile.tiers.app.rolling import BatchError, batch_size
 from fabfile.tiers.balancer.haproxy import Configuration, Servers
 
@@ -37,6 +38,17 @@ def test_what_served_before_is_put_back_whichever_application_it_was(scenario, n
     assert f"ln -sfn releases/abc /srv/{name}/current.new" in script
     assert f"systemctl restart {name}.service" in script and ready in script
     assert f"\nput_back {name} crm\n" in script
+
+
+def test_a_machine_on_which_nothing_ran_so_far_serves_nothing(scenario, tmp_path):
+    # As it is where host.nft is there already: a systemctl that takes "*.service" for all of them.
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text("#!/bin/sh\nprintf '0\\n1\\n'\n")
+    systemctl.chmod(0o755)
+    for script in (servers.keep_previous(scenario), app._alone(scenario).unless):
+        script = f"PATH={tmp_path}:$PATH\n{script.replace('/etc/crm-deployer', str(tmp_path))}"
+        done = subprocess.run(["sh"], input=script, text=True, capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def configuration_key(machine, tmp_path, now: str, wanted: str) -> str:

@@ -17,6 +17,8 @@ holdings() { # HOME: prints the releases of an application: `current`, `keeps` a
 keep_previous() { # NAME: prints application and release that serve here, and keeps their files
   cd "$environments" 2>/dev/null || return 0
   for file in "$1.env" *.env; do
+    # Without any, the pattern stands for itself, and systemctl would take it for all services.
+    [ -e "$file" ] || continue
     name=${file%.env}
     main=$(systemctl show -P MainPID "$name.service") || continue
     [ "$main" -gt 0 ] || continue

@@ -165,7 +165,8 @@ def _alone(scenario: Scenario) -> Run:
     """Return what stops the other applications here: they share the port. Their data stays."""
     mine = environment_file(scenario.application.name)
     each = "for file in /etc/crm-deployer/*.env; do unit=$(basename $file .env).service"
-    others = f"{each}\n[ $file = {mine} ]"
+    # Without any, the pattern stands for itself, and systemctl would take it for all services.
+    others = f"{each}\n[ $file = {mine} ] || [ ! -e $file ]"
     runs = "{ systemctl -q is-active $unit || systemctl -q is-enabled $unit; }"
     return Run(
         "stop the other applications",
