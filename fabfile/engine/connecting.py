@@ -36,7 +36,8 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 class LoginLike(Protocol):
     """Where to log in and how; None is ssh's own choice.
 
-    `host_from` and `key_from` name for a person the place where host and key were chosen.
+    `host_from` and `key_from` name for a person the place where host and key were chosen,
+    `trust_by` the command that shows host keys and has them trusted.
     """
 
     @property
@@ -66,6 +67,10 @@ class LoginLike(Protocol):
     @property
     def key_from(self) -> str:
         """What to repair when the key is wrong."""
+
+    @property
+    def trust_by(self) -> str:
+        """What to run when the host key is not known."""
 
 
 class NotConnected(Exception):
@@ -118,7 +123,7 @@ def open_connection(login: LoginLike) -> Connection:
             ) from error
         last = hops[-1]
         where = "" if last.way == _way(login) else f"the jump host {last.way.host}: "
-        places = (login.host_from, login.key_from)
+        places = (login.host_from, login.key_from, login.trust_by)
         why = refusal(error, last.way, last.identities, places, CONNECT_SECONDS)
         unknown = None
         if isinstance(error, UnknownHostKey):

@@ -15,23 +15,24 @@ def refusal(
     error: Exception,
     way: Settings,
     identities: Identities,
-    places: tuple[str, str],
+    places: tuple[str, str, str],
     limit: int,
 ) -> str:
     """Return why a host could not be logged in on, as one sentence with the remedy.
 
-    `places` are those to repair when the host or the key is wrong, `limit` is in seconds.
+    `places` are those to repair when the host or the key is wrong, and the command that has a host
+    key trusted; `limit` is in seconds.
     """
-    host_from, key_from = places
+    host_from, key_from, trust_by = places
     where = f"[{way.host}]:{way.port}" if ":" in way.host else f"{way.host}:{way.port}"
     return (
-        _of_the_host_key(error, way, where)
+        _of_the_host_key(error, way, where, trust_by)
         or _of_the_user(error, way, where, identities, key_from)
         or _of_the_network(error, way, where, host_from, limit)
     )
 
 
-def _of_the_host_key(error: Exception, way: Settings, where: str) -> str:
+def _of_the_host_key(error: Exception, way: Settings, where: str, trust_by: str) -> str:
     known = way.known_hosts[0]
     if isinstance(error, paramiko.BadHostKeyException):
         return (
@@ -48,8 +49,8 @@ def _of_the_host_key(error: Exception, way: Settings, where: str) -> str:
         )
     if isinstance(error, UnknownHostKey):
         return (
-            f"the host key of {where} is not known; compare it with the machine's own, then "
-            f"'ssh-keyscan -p {way.port} {way.host} >> {known}', or all with 'invoke hosts.trust'"
+            f"the host key of {where} is not known; '{trust_by}' shows it, to be compared with the "
+            f"machine's own, and writes it into {known}"
         )
     return ""
 

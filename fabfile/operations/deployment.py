@@ -24,6 +24,7 @@ from fabfile.operations.session import (
     scenario,
     without_absent,
 )
+from fabfile.operations.words import counted
 from fabfile.scenario import ROOT, Scenario, deployed, systems
 from fabfile.scenario.credentials import known_secrets, make_secrets
 from fabfile.scenario.debian import untried
@@ -89,8 +90,8 @@ def bring(
     if not plan:
         if of_database:
             databases.note(wanted)
-        count, seconds = len(machines_of(stages)), time.monotonic() - started
-        console.print(f"0 changes: {count} machines are as they should be ({seconds:.1f} s)")
+        seconds = time.monotonic() - started
+        console.print(f"{_nothing_to_do(len(machines_of(stages)))} ({seconds:.1f} s)")
         return 0
     carry_out(wanted, plan, stages, remotes, started)
     if of_database:
@@ -133,8 +134,13 @@ def show_plan(tier: str = "", ref: str = "") -> None:
                     console.print(f"    {line}", markup=False)
     count = _count(plan)
     if count:
-        raise Exit(f"{count} changes would be made", 2)
-    console.print(f"0 changes: {len(remotes)} machines are as they should be")
+        raise Exit(f"{counted(count, 'change')} would be made", 2)
+    console.print(_nothing_to_do(len(remotes)))
+
+
+def _nothing_to_do(count: int) -> str:
+    are = "is as it should be" if count == 1 else "are as they should be"
+    return f"0 changes: {counted(count, 'machine')} {are}"
 
 
 def show_address() -> None:
@@ -190,7 +196,8 @@ def _count(plan: Plan) -> int:
 def _tell(plan: Plan, report: Report, wanted: Scenario, seconds: float) -> None:
     changed = {name for stage in report.done for name in plan.get(stage, {})}
     count = sum(len(changes) for stage in report.done for changes in plan.get(stage, {}).values())
-    console.print(f"{count} changes on {len(changed)} machines in {seconds:.1f} s")
+    machines = counted(len(changed), "machine")
+    console.print(f"{counted(count, 'change')} on {machines} in {seconds:.1f} s")
     if not report.errors:
         return
     lines = [hide(str(error), known_secrets(wanted.state)) for error in report.errors]

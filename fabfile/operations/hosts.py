@@ -13,6 +13,7 @@ from fabfile.engine.known_hosts import Unknown, remember
 from fabfile.engine.remote import Remote
 from fabfile.operations.progress import console
 from fabfile.operations.session import refuse, scenario
+from fabfile.operations.words import counted
 
 
 @task(help={"yes": "do not ask: the fingerprints were compared, or there is nobody to ask"})
@@ -35,7 +36,8 @@ def trust(context: Context, yes: bool = False) -> None:
         for key in keys:
             remember(key)
         trusted += len(keys)
-    known = "all machines are known" if not trusted else f"{trusted} host keys are trusted now"
+    keys_are = f"{counted(trusted, 'host key')} {'is' if trusted == 1 else 'are'}"
+    known = f"{keys_are} trusted now" if trusted else "all machines are known"
     console.print(known, markup=False)
     if errors:
         lines = [f"{name}: {error}" for name, error in errors.items()]
@@ -59,10 +61,14 @@ def _show(new: dict[str, Unknown]) -> None:
 
 def _ask(number: int) -> None:
     """Return when a person trusts the keys that were shown; raises Exit otherwise."""
-    where = "'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' on a machine shows its own"
+    own = (
+        "a machine's own is on the page or console of its provider, or what "
+        "'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' shows there"
+    )
     if not sys.stdin.isatty():
-        raise refuse(f"There is nobody to ask: {where}; then say --yes.")
-    answer = console.input(f"Trust these {number} keys? {where}. yes or no: ", markup=False)
+        raise refuse(f"There is nobody to ask: {own}. Compare them, then say --yes.")
+    these = "this key" if number == 1 else f"these {number} keys"
+    answer = console.input(f"Trust {these}? Compare: {own}. yes or no: ", markup=False)
     if answer.strip().lower() not in ("y", "yes"):
         raise refuse("They are not trusted.")
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fabfile.engine.converge import DONE, FAILED, INTERRUPTED, LOOK
+from fabfile.operations.words import counted
 
 console = Console(highlight=False, soft_wrap=True)
 # In plain lines: how long a step or a silence is before something is said about it.
@@ -147,14 +148,16 @@ class Progress:
             # Two columns are left for the terminal's own ^C, which must not begin a new line.
             table.add_row(f"{name:{width}}", line.text(console.width - width - 5))
         if len(shown) < len(lines):
-            table.add_row("", Text(f"and {len(lines) - len(shown)} more machines", "dim"))
+            table.add_row(
+                "", Text(f"and {counted(len(lines) - len(shown), 'more machine')}", "dim")
+            )
         return table
 
     def _waiting(self) -> Text:
         with self._lock:
             ages = {name: line.age() for name, line in self._lines.items()}
         late = [f"{name} ({age:.0f} s)" for name, age in ages.items() if age >= 1]
-        line = Text(f"looking at {len(ages)} machines", "dim")
+        line = Text(f"looking at {counted(len(ages), 'machine')}", "dim")
         line.append(f", waiting for {', '.join(late)}" if late else "")
         line.truncate(console.width - 3, overflow="ellipsis")
         return line

@@ -22,7 +22,8 @@ PUBLIC = "public"
 class Login:
     """How to reach a machine by SSH; `key` and `known_hosts` None mean what ssh itself uses.
 
-    `host_from` and `key_from` are the entries of config.py that say which ones.
+    `host_from` and `key_from` are the entries of config.py that say which ones, `trust_by` is the
+    command that has a new host key trusted.
     """
 
     host: str
@@ -32,6 +33,7 @@ class Login:
     known_hosts: Path | None
     host_from: str
     key_from: str
+    trust_by: str = "invoke hosts.trust"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def test_a_balancer_that_is_away_does_not_stop_another_tier(repaired):
     try:
         done = repaired.fab("database.deploy")
         assert "lb is not needed for this, and left as it is" in done.out
-        assert "0 changes: 1 machines" in done.out
+        assert "0 changes: 1 machine is as it should be" in done.out
         assert repaired.fab("balancer.deploy", code=1).err.startswith("lb: ")
         # The status of the volume is asked of another one, too.
         repaired.invoke("lab.stop", "nas1", "--kill")

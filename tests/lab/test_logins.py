@@ -90,13 +90,14 @@ def _state(lab):
 
 def test_the_sentence_for_an_unknown_host_key_names_a_remedy_that_works(repaired, tmp_path):
     entries = repaired.entries
-    known_hosts = tmp_path / "known_hosts"
+    known_hosts = tmp_path / "not there" / "known_hosts"
     entries["LOGIN"]["known_hosts"] = str(known_hosts)
     config = places.write(entries, tmp_path / "config.py")
     done = repaired.fab("firewall.plan", code=1, config=config)
-    assert "is not known; compare it with the machine's own" in done.text
-    command = done.text.split("then '")[1].split("'")[0]
-    run("sh", "-c", command)
+    assert "is not known; 'invoke hosts.trust' shows it" in done.text
+    program, task = done.text.split("is not known; '")[1].split("'")[0].split()
+    assert program == "invoke"
+    repaired.invoke(task, "--yes", config=config)
     assert "0 changes" in repaired.fab("firewall.plan", config=config).out
 
 
@@ -158,7 +159,7 @@ def test_a_known_jump_host_gets_our_key_and_is_gone_through(through_s1):
 
 def test_an_unknown_jump_host_is_refused_as_any_other_and_named(through_s1):
     done, jump, _ = through_s1(jump_is_known=False, code=1)
-    said = f"s2: the jump host {jump}: the host key of {jump}:22 is not known; compare it with"
+    said = f"s2: the jump host {jump}: the host key of {jump}:22 is not known; 'invoke hosts.trust'"
     assert said in done.text, done.text
     assert "Traceback" not in done.text
 

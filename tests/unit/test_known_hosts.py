@@ -1,10 +1,18 @@
 """Which lines of known_hosts are about a host, and what becomes of lines that nobody can read."""
 
+import sys
+from io import StringIO
+
 import paramiko
 import pytest
+from invoke.exceptions import Exit
 from paramiko.hostkeys import HostKeys
 
+from fabfile.engine.identities import Identities
 from fabfile.engine.known_hosts import Policy, RevokedHostKey, UnknownHostKey, keys_of
+from fabfile.engine.refusals import refusal
+from fabfile.engine.ssh_settings import Settings
+from fabfile.operations import hosts
 
 KEYS = [paramiko.ECDSAKey.generate() for _ in range(2)]
 ONE, OTHER = (f"{key.get_name()} {key.get_base64()}" for key in KEYS)
@@ -86,3 +94,20 @@ def test_an_authority_that_openssh_does_not_confirm_lets_nobody_in(known):
 def test_keys_that_come_while_the_program_runs_are_known(known):
     assert known("s1", "").known == []
     assert known("s1", f"s1 {ONE}").known == [KEYS[0]]
+
+
+def test_for_an_unknown_key_the_callers_command_is_the_one_remedy(tmp_path):
+    file = tmp_path / "not-there" / "known_hosts"
+    way = Settings("s1", "me", 22, "s1", (), (file,))
+    places = ("MACHINES", "LOGIN", "invoke hosts.trust")
+    error = UnknownHostKey("s1", KEYS[0])
+    assert refusal(error, way, Identities("me", (), "", False), places, 10) == (
+        "the host key of s1:22 is not known; 'invoke hosts.trust' shows it, to be compared with "
+        f"the machine's own, and writes it into {file}"
+    )
+
+
+def test_who_cannot_be_asked_hears_where_a_key_can_be_compared(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", StringIO())
+    with pytest.raises(Exit, match=r"console of its provider, .*Compare them, then say --yes\."):
+        hosts._ask(1)
