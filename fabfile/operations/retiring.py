@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from invoke.exceptions import Exit
 
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations.progress import console
-from fabfile.operations.session import refuse
+from fabfile.operations.session import operation, refuse
 from fabfile.operations.session import scenario as current
 from fabfile.scenario import Scenario, deployed
 from fabfile.scenario.deployed import Deployed
+from fabfile.tiers import TIERS
 
 SCRIPT = Path(__file__).with_name("retire.sh").read_text()
 SECONDS = 300
@@ -38,7 +41,8 @@ def retire(name: str, yes: bool = False) -> None:
     if name in {machine.name for machine in wanted.machines}:
         raise refuse(
             f"{name} is a machine of the scenario: take it out of {wanted.source.name} and deploy, "
-            "or an app server by remove-server, then retire it."
+            "or an app server by remove-server, then retire it. 'invoke retire --all' takes off "
+            f"all of {wanted.name}."
         )
     known = {machine.name: machine for machine in deployed.gone(wanted)}
     if name not in known:
@@ -46,34 +50,68 @@ def retire(name: str, yes: bool = False) -> None:
         raise refuse(f"This computer has deployed to no machine {name} that is gone now{others}.")
     machine = known[name]
     if not yes:
-        _ask(machine)
-    said = _carried_out(machine)
-    deployed.forget(wanted, [name])
-    for line in said.splitlines():
-        console.print(f"{name}: {line}", markup=False)
-    console.print(f"{name}: nothing else that deploy has put there is left", markup=False)
+        _ask(_said(machine))
+    try:
+        _carry_out(wanted, machine)
+    except MachineError as error:
+        raise Exit(str(error), 1) from None
 
 
-def _ask(machine: Deployed) -> None:
+def retire_all(yes: bool = False) -> None:
+    """Take off all machines of the scenario what deploy has put there, and off those that left.
+
+    Who asks others comes before whom it asks. Raises Exit with the errors of all machines.
+    """
+    wanted = current()
+    machines = sorted(deployed.everywhere(wanted), key=_row)
+    if not yes:
+        _ask(f"all machines of {wanted.name}: {'; '.join(map(_said, machines))}")
+    errors = []
+    # The machine that keeps the lock may be the only one, and any application may run.
+    with operation(wanted, [], "retire --all", switches=True):
+        for machine in machines:
+            try:
+                _carry_out(wanted, machine, whole=True)
+            except MachineError as error:
+                errors.append(str(error))
+    if errors:
+        raise Exit("\n".join([*errors, "Run it again for what is left."]), 1)
+    state = os.path.relpath(wanted.state)
+    console.print(f"the passwords of {wanted.name} stay in {state} on this computer", markup=False)
+
+
+def _row(machine: Deployed) -> int:
+    return min((TIERS[tier].row for tier in machine.tiers if tier in TIERS), default=0)
+
+
+def _said(machine: Deployed) -> str:
+    return f"{machine.name} ({', '.join(machine.tiers)}, {machine.login.host})"
+
+
+def _ask(what: str) -> None:
     """Have a person agree; raises Exit without."""
     if not sys.stdin.isatty():
         raise refuse("There is no terminal to ask at: say --yes.")
-    what = f"{machine.name} ({', '.join(machine.tiers)}, {machine.login.host})"
     answer = input(f"Stop all of the scenario on {what}, and remove it there, but data? [y/N] ")
     if answer.strip().lower() not in ("y", "yes"):
         raise refuse("It was not agreed to.")
 
 
-def _carried_out(machine: Deployed) -> str:
-    remote = Remote(machine.name, machine.login)
-    try:
-        done = remote.run(SCRIPT, seconds=SECONDS)
-    except MachineError as error:
-        raise refuse(f"{error}.") from None
-    finally:
-        remote.close()
+def _carry_out(wanted: Scenario, machine: Deployed, whole: bool = False) -> None:
+    """Take off one machine, the `whole` scenario or one that left; say what stays there.
+
+    Raises MachineError.
+    """
+    with closing(Remote(machine.name, machine.login)) as remote:
+        done = remote.run(f"whole={'yes' if whole else ''}\n{SCRIPT}", seconds=SECONDS)
     if done.code == REFUSED:
-        raise refuse(f"{machine.name}: {done.text.strip()}.")
+        raise MachineError(machine.name, f"{done.text.strip()}. Nothing was changed there.")
     if done.code:
-        raise Exit(f"{machine.name}: {done.text.strip()}\nRun it again: it goes on there.", 1)
-    return done.text
+        raise MachineError(machine.name, f"{done.text.strip()}\nRun it again: it goes on there.")
+    deployed.forget(wanted, [machine.name])
+    for line in done.text.splitlines():
+        console.print(f"{machine.name}: {line}", markup=False)
+    console.print(
+        f"{machine.name}: nothing else that deploy has put there is left, but packages",
+        markup=False,
+    )

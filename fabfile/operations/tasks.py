@@ -85,10 +85,21 @@ def remove_server(
     scaling.remove([name], scaling.number("--limit", limit), force, wait)
 
 
-@task(help={"name": "its name", "yes": "do not ask"})
-def retire(context: Context, name: str, yes: bool = False) -> None:
-    """Take off a machine that is no longer in the scenario what deploy has put there."""
-    retiring.retire(name, yes)
+@task(
+    help={
+        "name": "of a machine that is no longer in the scenario",
+        "all": "all machines of the scenario, and those that were in it",
+        "yes": "do not ask",
+    }
+)
+def retire(context: Context, name: str = "", all: bool = False, yes: bool = False) -> None:
+    """Take off one machine, or all, what deploy has put there: retire --name s9."""
+    if bool(name) == all:
+        raise Exit("Say which machine, retire --name s9, or all of the scenario, retire --all.", 1)
+    if all:
+        retiring.retire_all(yes)
+    else:
+        retiring.retire(name, yes)
 
 
 @task(help={"servers": "how many there shall be", "wait": WAIT})

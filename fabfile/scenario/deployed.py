@@ -33,6 +33,12 @@ def gone(scenario: Scenario) -> list[Deployed]:
     return [_deployed(name, entry) for name, entry in noted.items() if name not in now]
 
 
+def everywhere(scenario: Scenario) -> list[Deployed]:
+    """Return all machines that deploy may have been at: those of the scenario, and those gone."""
+    now = [Deployed(each.name, each.tiers, each.ssh) for each in scenario.inside]
+    return [*now, *gone(scenario)]
+
+
 def note(scenario: Scenario, names: list[str]) -> None:
     """Keep that those machines were deployed to, if that is news."""
     known = _read(scenario.state)

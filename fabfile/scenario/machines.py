@@ -56,9 +56,14 @@ def read_machines(
     given: Any, networks: Networks, login: Table, mistakes: list[str]
 ) -> list[Machine]:
     """Return the machines of MACHINES that can be read at all."""
-    if not isinstance(given, dict) or not given:
+    if not isinstance(given, dict):
         mistakes.append("MACHINES must be a dictionary of machine name -> description")
         return []
+    if not given:
+        mistakes.append(
+            "MACHINES is empty; to take all machines of a scenario off, leave them in it, and "
+            "'invoke retire --all'"
+        )
     answer = []
     for name, entry in given.items():
         where = f"MACHINES[{name!r}]"

@@ -13,6 +13,19 @@ NUMBERS = {"solo": 11, "nas1": 21, "nas2": 22, "nas3": 23}
 # One that comes and goes.
 GUEST = "s9"
 TABLE = "inet crm_host"
+# Prints what deploy has left of itself on a machine: files, directories, what runs or will at boot.
+LEFT = """
+grep -rls 'Written by the deployer' /etc /usr/local || :
+find /etc /run /usr/local /srv /var/lib/crm* -name '*crm*' ! -path '/srv/crm*' 2>/dev/null || :
+find /etc/systemd -name '*.d' -type d -empty
+nft list tables | grep crm_ || :
+for unit in crm mnt-nas.mount haproxy postgresql@17-main glusterd host-rules; do
+  ! systemctl -q is-active $unit || echo $unit runs
+done
+find /run/systemd/generator /etc/systemd/system -name 'postgresql@*'
+ls /srv/crm 2>/dev/null | grep -v uploads || :
+[ -e /srv/crm ] || ! id -u crm 2>/dev/null
+"""
 # A table of somebody else's.
 FOREIGN = "nft add table inet other; nft add chain inet other mine"
 
@@ -153,15 +166,24 @@ def test_a_machine_that_left_is_named_and_cleaned(shapes, grown):
     assert "s9 is no longer in private-4.py: it runs on as it was" in said
     assert "say --yes" in shapes.task("invoke", "retire", "--name", GUEST, config=private, code=1)
     shapes.task("invoke", "retire", "--name", GUEST, "--yes", config=private)
-    left = (
-        "grep -rls 'Written by the deployer' /etc || :; ls -d /srv/crm /var/lib/crm-deployer || :"
-    )
-    assert (
-        shapes.do(GUEST, f"{left} 2>/dev/null; id -u crm 2>/dev/null || echo nobody") == "nobody\n"
-    )
-    assert "crm_host" not in shapes.do(GUEST, "nft list tables; systemctl is-active crm || :")
+    assert shapes.do(GUEST, LEFT) == "" == shapes.do(GUEST, "ls -d /srv/crm 2>/dev/null || :")
     assert "s9" not in shapes.task("fab", "deploy", config=private)
     known = "deployed to no machine s9"
     assert known in shapes.task(
         "invoke", "retire", "--name", GUEST, "--yes", config=private, code=1
     )
+
+
+def test_a_whole_scenario_is_taken_off_and_comes_back_with_its_data(shapes, grown):
+    private = rented(shapes, "private", [*NUMBERS])
+    shapes.task("fab", "deploy", config=private)
+    assert "say --yes" in shapes.task("invoke", "retire", "--all", config=private, code=1)
+    said = shapes.task("invoke", "retire", "--all", "--yes", config=private)
+    for name in NUMBERS:
+        assert f"{name}: nothing else that deploy has put there is left" in said
+        assert shapes.do(name, LEFT) == "", name
+    assert "solo: stays: the databases in /var/lib/postgresql/17/main, stopped" in said
+    assert "nas1: stays: what GlusterFS keeps in /var/lib/glusterd and /nas/brick, stopped" in said
+    shapes.task("fab", "deploy", config=private)
+    assert "0 changes" in shapes.task("fab", "deploy", config=private)
+    assert shapes.do("solo", "cat /mnt/nas/crm/old.txt") == "old\n"

@@ -30,3 +30,9 @@ def test_who_is_forgotten_is_gone_for_good(scenario):
 def test_a_file_that_nobody_can_read_knows_nothing(scenario):
     (scenario.state / deployed.FILE).write_text("[")
     assert deployed.gone(scenario) == []
+
+
+def test_everywhere_are_the_machines_of_now_and_those_that_left(scenario):
+    deployed.note(scenario, ["s1", "s3"])
+    names = {each.name for each in deployed.everywhere(without(scenario, "s3"))}
+    assert names == {each.name for each in scenario.inside}

@@ -122,6 +122,12 @@ def test_no_app_server(entries, mistakes):
     ]
 
 
+def test_no_machine_at_all_is_one_mistake_that_names_the_way_out(entries, mistakes):
+    entries["MACHINES"] = {}
+    (mistake,) = mistakes()
+    assert mistake.startswith("MACHINES is empty; ") and "'invoke retire --all'" in mistake
+
+
 def test_one_mistake_makes_one_sentence(entries, mistakes):
     entries["MACHINES"]["s2"]["lan3"] = "10.1.3.11"
     assert len(mistakes()) == 1
