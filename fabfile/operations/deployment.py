@@ -28,6 +28,7 @@ from fabfile.operations.words import counted
 from fabfile.scenario import ROOT, Scenario, deployed, systems
 from fabfile.scenario.credentials import known_secrets, make_secrets
 from fabfile.scenario.debian import untried
+from fabfile.tiers.app import maintenance
 from fabfile.tiers.app.rolling import BatchError
 from fabfile.tiers.app.sources import REF, SourceError, has_commits
 
@@ -54,9 +55,13 @@ def deploy(
     what = f"{tier}.deploy" if tier else "deploy"
     with operation(wanted, names, what, wait, switches=not tier) as remotes:
         wanted = without_absent(wanted, names, remotes)
-        bring(wanted, pipeline.stages(wanted, tier, batch), remotes, started)
+        changes = bring(wanted, pipeline.stages(wanted, tier, batch), remotes, started)
     if not tier:
+        if changes:
+            console.print(_place(wanted))
         retiring.tell(wanted)
+    if aside := maintenance.told(wanted):
+        console.print(aside)
     if ref:
         console.print(
             f"{wanted.application.name} runs {ref}, and config.py names "
@@ -146,12 +151,16 @@ def _nothing_to_do(count: int) -> str:
 def show_address() -> None:
     """Print where the application is, and where the first user's password is kept."""
     wanted = scenario()
-    console.print(f"{wanted.application.name} is at {wanted.url}")
+    console.print(_place(wanted))
     if wanted.application.seed:
         console.print(
             f"log in as {wanted.application.administrator}; the password is "
             f"administrator_password in {os.path.relpath(wanted.state / 'secrets.json')}"
         )
+
+
+def _place(wanted: Scenario) -> str:
+    return f"{wanted.application.name} is at {wanted.url}"
 
 
 def machines_of(stages: Sequence[Stage]) -> list[str]:

@@ -6,6 +6,7 @@ from fabfile.operations.progress import console
 from fabfile.operations.session import scenario as scenario_to_show
 from fabfile.scenario import Scenario
 from fabfile.scenario.flows import FLOWS, SSH, Flow
+from fabfile.tiers import TIERS
 
 HEAD = ("| from | to | for | port |", "|---|---|---|---|")
 
@@ -16,9 +17,9 @@ def show() -> None:
 
 
 def table(scenario: Scenario) -> str:
-    """Return the table of a scenario, as Markdown."""
+    """Return the table of a scenario, as Markdown: of tiers that it has, and whoever asks them."""
     rows: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
-    for flow in FLOWS:
+    for flow in (each for each in FLOWS if _is_there(scenario, each)):
         targets, ports = rows.setdefault((flow.source, flow.listener.words), ({}, {}))
         targets[flow.target] = ports[_port(scenario, flow)] = None
     lines = [
@@ -26,6 +27,12 @@ def table(scenario: Scenario) -> str:
         for (source, words), (targets, ports) in rows.items()
     ]
     return "\n".join([*HEAD, *lines])
+
+
+def _is_there(scenario: Scenario, flow: Flow) -> bool:
+    # Who is not inside, as the users, need no machine of the scenario.
+    asked = bool(scenario.tier(flow.target))
+    return asked and (bool(scenario.tier(flow.source)) or not TIERS[flow.source].inside)
 
 
 def _port(scenario: Scenario, flow: Flow) -> str:

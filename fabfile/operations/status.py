@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from invoke.exceptions import Exit
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +23,8 @@ from fabfile.scenario.parts import MANAGEMENT
 from fabfile.tiers import views_of
 
 SECONDS = 20
+# More than any line has.
+PIPE_WIDTH = 1000
 # Each prints a line "KIND TEXT"; with the tier's view, one round trip a machine.
 COMMON = """
 echo "boot $(systemctl show -P UserspaceTimestamp --timestamp=unix | tr -d @) $(date +%s)"
@@ -34,8 +37,10 @@ class Status:
     """How a machine is now. `status --json` prints a list of these, in the order of config.py.
 
     `addresses` is by network, `services` unit -> state as systemctl says it, `sees` what the
-    tier's own programs say, name -> text. `up_since` (ISO 8601), `up_seconds` and `system`
-    (of `systemctl is-system-running`) are null where `error` says why it could not be asked.
+    tier's own programs say, name -> text; on a machine of several tiers, the tier stands before
+    the name, as "balancer s1". `maintenance` tells whether it is set aside. `up_since` (ISO 8601),
+    `up_seconds` and `system` (of `systemctl is-system-running`) are null where `error` says why it
+    could not be asked.
     """
 
     machine: str
@@ -46,6 +51,7 @@ class Status:
     system: str | None = None
     services: dict[str, str] = field(default_factory=dict)
     sees: dict[str, str] = field(default_factory=dict)
+    maintenance: bool = False
     error: str | None = None
 
 
@@ -71,7 +77,7 @@ def report(as_json: bool) -> None:
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     else:
-        console.print(_table(rows), soft_wrap=False)
+        _show(rows)
     # One in maintenance may well be away.
     aside = wanted.inventory.maintenance
     errors = [
@@ -85,6 +91,7 @@ def _status(wanted: Scenario, remote: Remote) -> Status:
     machine = wanted.machine(remote.name)
     addresses = {name: str(address) for name, address in machine.addresses.items()}
     status = Status(machine.name, ", ".join(machine.tiers), addresses)
+    status.maintenance = wanted.in_maintenance(machine)
     try:
         text = remote.run(_script(wanted, machine), seconds=SECONDS).text
     except MachineError as error:
@@ -115,12 +122,22 @@ def _script(wanted: Scenario, machine: Machine) -> str:
         for view in views
         for unit in view.units
     ]
-    sees = [f"{{\n{view.shell or ':'}\n}} 2>&1 | sed 's/^/sees /'" for view in views]
+    several = len(machine.tiers) > 1
+    sees = [
+        f"{{\n{view.shell or ':'}\n}} 2>&1 | "
+        f"sed 's/^/sees {f'{view.tier} ' if several and view.tier else ''}/'"
+        for view in views
+    ]
     return "\n".join([COMMON, *units, *sees])
 
 
-def _table(rows: list[Status]) -> Table:
-    gap = 1 if console.width < 100 else 3
+def _show(rows: list[Status]) -> None:
+    """Print the table: as wide as the terminal, and in a pipe as wide as it is."""
+    at = console if console.is_terminal else Console(width=PIPE_WIDTH, highlight=False)
+    at.print(_table(rows, gap=1 if at.width < 100 else 3), soft_wrap=False)
+
+
+def _table(rows: list[Status], gap: int) -> Table:
     table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
     for column in ("machine", "tier", "address", "up since", "services", "sees"):
         table.add_column(column)
@@ -160,6 +177,8 @@ def _services(row: Status) -> list[Text]:
     ]
     if row.system not in (None, "running"):
         lines.append(Text(f"system {row.system}", "yellow"))
+    if row.maintenance:
+        lines.append(Text("in maintenance", "yellow"))
     return lines
 
 

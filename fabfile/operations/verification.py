@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from fabfile.operations.progress import console, hide, interruptible
 from fabfile.operations.session import scenario
+from fabfile.operations.words import counted
 from fabfile.scenario.credentials import known_secrets
 from fabfile.verify import Check, verify
 
@@ -40,7 +41,14 @@ def show(as_json: bool = False) -> None:
         true = len(found) - wrong
         console.print(f"{true} of {len(found)} checks are true{warned} ({seconds:.1f} s)")
     if wrong:
-        raise Exit("" if as_json else f"{wrong} checks are false", 1)
+        raise Exit("" if as_json else _false(found), 1)
+
+
+def _false(found: list[Check]) -> str:
+    names = [check.name for check in found if not check.ok]
+    return f"{counted(len(names), 'check')} {'is' if len(names) == 1 else 'are'} false: " + (
+        "; ".join(names)
+    )
 
 
 def _mark(check: Check) -> str:

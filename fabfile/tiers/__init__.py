@@ -8,6 +8,7 @@ Standard library only, as long as no room is entered.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ TIERS = registered(Path(__file__).parent)
 
 def views_of(scenario: Scenario, machine: Machine) -> list[View]:
     """Return what there is to see of a machine: for each of its tiers, and of its own rules."""
-    rooms = [TIERS[tier].room("state") for tier in machine.tiers]
+    rooms = [(tier, TIERS[tier].room("state")) for tier in machine.tiers]
     if machine in scenario.guarded:
-        rooms += [tier.room("host") for tier in TIERS.values()]
-    return [room.view(scenario, machine) for room in rooms if room]
+        rooms += [("", tier.room("host")) for tier in TIERS.values()]
+    return [replace(room.view(scenario, machine), tier=tier) for tier, room in rooms if room]

@@ -69,8 +69,10 @@ class Tier:
 class View:
     """The units that a machine is there for, and shell that prints what it sees of others.
 
-    The shell runs as root, changes nothing, and prints a line "NAME: VALUE" for each thing.
+    The shell runs as root, changes nothing, and prints a line "NAME: VALUE" for each thing. `tier`
+    is filled in for it: the names are the tier's own, and another one may have the same.
     """
 
     units: tuple[str, ...] = ()
     shell: str = ""
+    tier: str = ""

@@ -64,7 +64,7 @@ class Site:
         """
         machines = self.scenario.present(tier)
         found = [each for each in machines if isinstance(self.remotes.get(each.name), Remote)]
-        return (found or machines)[0]
+        return (found or machines or self.scenario.tier(tier))[0]
 
     def run(self, machine: str, script: str, seconds: float = SECONDS) -> str:
         """Run a shell script as root on a machine; answers its output whatever the exit code."""

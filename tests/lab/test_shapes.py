@@ -99,6 +99,22 @@ def test_one_machine_is_deployed_and_true(shapes, alone):
     assert "rules: loaded" in shapes.task("invoke", "status", config=alone)
 
 
+def test_the_only_server_in_maintenance_is_seen_and_one_check_says_so(shapes, alone):
+    set_aside = ("invoke", "maintenance", "--server", "solo", "on")
+    assert "--force does it anyway" in shapes.task(*set_aside, config=alone, code=1)
+    shapes.task(*set_aside, "--force", config=alone)
+    told = "solo is in maintenance, so nobody serves: 'invoke maintenance --server solo off'"
+    assert told in shapes.task("fab", "deploy", config=alone)
+    said = shapes.task("invoke", "status", config=alone)
+    assert "in maintenance" in said and "balancer solo: MAINT" in said, said
+    said = shapes.task("invoke", "verify", config=alone, code=1)
+    assert said.count("FALSE") == 1 and told in said, said
+    assert said.endswith("1 check is false: internet: every app server answers\n"), said
+    shapes.task("invoke", "maintenance", "--server", "solo", "off", config=alone)
+    assert "FALSE" not in shapes.task("invoke", "verify", config=alone)
+    assert "maintenance" not in shapes.task("invoke", "status", config=alone)
+
+
 def test_the_rules_of_others_stay(shapes, alone):
     assert "chain mine" in shapes.do("solo", "nft list table inet other")
 
@@ -184,6 +200,7 @@ def test_a_whole_scenario_is_taken_off_and_comes_back_with_its_data(shapes, grow
         assert shapes.do(name, LEFT) == "", name
     assert "solo: stays: the databases in /var/lib/postgresql/17/main, stopped" in said
     assert "nas1: stays: what GlusterFS keeps in /var/lib/glusterd and /nas/brick, stopped" in said
-    shapes.task("fab", "deploy", config=private)
+    again = shapes.task("fab", "deploy", config=private)
+    assert f"crm is at http://{shapes.entries['MACHINES']['solo']['private']}/\n" in again
     assert "0 changes" in shapes.task("fab", "deploy", config=private)
     assert shapes.do("solo", "cat /mnt/nas/crm/old.txt") == "old\n"

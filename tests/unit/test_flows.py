@@ -153,3 +153,13 @@ def test_no_code_names_a_network_of_the_default_scenario():
 
 def test_the_table_in_the_readme_is_that_of_config_py(read):
     assert table(read()) in (ROOT / "README.md").read_text(), "print it: invoke flows"
+
+
+def test_a_tier_without_machines_is_not_in_the_table(entries, read):
+    machines = entries["MACHINES"]
+    for name in ("fw", "c1", "c2", "control", "nas1", "nas2", "nas3", "s2", "s3"):
+        del machines[name]
+    shown = table(read())
+    assert "| control | balancer, app, database | SSH | TCP 22 |" in shown
+    assert "| client | balancer | HTTP | TCP 80 |" in shown
+    assert "storage" not in shown and "firewall" not in shown

@@ -3,13 +3,16 @@
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from fabfile.engine.remote import Output
 from fabfile.operations.status import Status
 from fabfile.pipeline import PIPELINE
 from fabfile.tiers import TIERS
+from fabfile.tiers.tier import View
 
 # The package offers the task under the same name.
 status = sys.modules["fabfile.operations.status"]
@@ -45,7 +48,7 @@ def test_a_row_is_not_broken_into_more_lines_than_it_has_entries(monkeypatch, wi
         Status("nas1", "storage", {"lan4": "10.1.4.21"}, error="no answer"),
     ]
     with console.capture() as captured:
-        console.print(status._table(rows))
+        status._show(rows)
     text = captured.get()
     assert len(text.splitlines()) == 4, text
     assert "bricks: 3 of 3 up" in text
@@ -62,3 +65,44 @@ def test_since_says_how_long_a_machine_is_up(ago, said):
     row = Status("s1", "app", {}, start.isoformat(), ago)
     assert status._since(row).endswith(said)
     assert (f"{start:%d %b}" in status._since(row)) == (start.date() != datetime.now().date())
+
+
+def test_what_two_tiers_of_a_machine_see_of_one_server_is_told_of_both(
+    entries, read, monkeypatch
+) -> None:
+    entries["MACHINES"]["s1"].pop("tier")
+    entries["MACHINES"]["s1"]["tiers"] = ["app", "database"]
+    del entries["MACHINES"]["bbdd"]
+    views = [View((), "echo 's1: UP'", "app"), View((), "echo 's1: 2 connections'", "database")]
+    monkeypatch.setattr(status, "views_of", lambda *_: [*views, View((), "echo 'rules: loaded'")])
+    monkeypatch.setattr(status, "COMMON", "")
+
+    def run(script, seconds):
+        done = subprocess.run(["sh"], input=script, text=True, capture_output=True)
+        return Output(done.returncode, done.stdout)
+
+    def seen(name):
+        return status._status(read(), SimpleNamespace(name=name, run=run)).sees
+
+    rules = {"rules": "loaded"}
+    assert seen("s1") == {"app s1": "UP", "database s1": "2 connections", **rules}
+    # Who is of one tier has the names as that tier has them.
+    assert seen("s2").keys() == {"s1", "rules"}
+
+
+def test_each_view_knows_its_tier_and_the_rules_of_a_machine_are_nobodys(entries, read) -> None:
+    entries["MACHINES"] = {k: v for k, v in entries["MACHINES"].items() if k != "fw"}
+    scenario = read()
+    assert [view.tier for view in status.views_of(scenario, scenario.machine("lb"))] == [
+        "balancer",
+        "",
+    ]
+
+
+def test_in_a_pipe_nothing_is_cut_and_maintenance_is_seen(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(status, "console", Console(width=40))
+    unit = "a-unit-whose-name-is-longer-than-any-column-of-a-terminal.timer"
+    row = Status("s2", "app", {"lan3": "10.1.3.12"}, services={unit: "active"}, maintenance=True)
+    status._show([row])
+    lines = capsys.readouterr().out.splitlines()
+    assert unit in lines[1] and "in maintenance" in lines[2]

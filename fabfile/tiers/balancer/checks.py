@@ -9,6 +9,7 @@ from pathlib import Path
 import requests
 
 from fabfile.engine.waiting import wait_until
+from fabfile.tiers.app import maintenance
 from fabfile.verify.check import Check, Site, judged
 
 POLL_SECONDS = 15
@@ -23,8 +24,11 @@ SOCKET = "/run/haproxy/admin.sock"
 
 def checks(site: Site) -> list[Check]:
     """Check that all app servers answer the users, each as often as the others."""
+    everyone = "internet: every app server answers"
+    if not site.scenario.serving:
+        return [Check(everyone, False, maintenance.told(site.scenario))]
     return [
-        judged("internet: every app server answers", lambda: _all_answer(site)),
+        judged(everyone, lambda: _all_answer(site)),
         judged("internet: requests are spread evenly", lambda: _even(site)),
     ]
 

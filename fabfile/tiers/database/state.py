@@ -171,7 +171,7 @@ def view(scenario: Scenario, machine: Machine) -> View:
     )
     # The listing keeps the order of config.py, and a server without a connection.
     query = (
-        "SELECT name || ': ' || count(pid) || ' connections' "
+        "SELECT name || ': ' || count(pid) || ' connection' || left('s', (count(pid) <> 1)::int) "
         f"FROM (VALUES {servers}) AS server (number, name, address) "
         "LEFT JOIN pg_stat_activity ON host(client_addr) = address "
         "GROUP BY number, name ORDER BY number;"

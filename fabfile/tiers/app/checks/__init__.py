@@ -10,8 +10,13 @@ KNOWN = {"crm": crm.checks, "crm-2017": crm_2017.checks}
 
 
 def checks(site: Site) -> list[Check]:
-    """Use the application; of one whose forms nobody has described, only its health."""
+    """Use the application; of one whose forms nobody has described, only its health.
+
+    While nobody serves, which the balancer's check says, there is nothing to be used.
+    """
     application = site.scenario.application
+    if not site.scenario.serving:
+        return processes.checks(site)
     return [*KNOWN.get(application.name, _answers)(site), *processes.checks(site)]
 
 
