@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Takes off a machine what deploy has put there. Packages stay, which others may use by now, and data:
-# it prints a line "stays: " for each thing, with what removes it. `whole` is not empty when all
-# machines of the scenario are retired.
+# it prints a line "stays: " for each thing, with what removes it. `applications` names those that
+# config.py knows; `whole` is not empty when all machines of the scenario are retired.
 set -eu
 cd /
 header='^# Written by the deployer'
@@ -11,6 +11,10 @@ if [ -z "${whole:-}" ] && [ -n "$(ls -A /var/lib/glusterd/peers 2>/dev/null)" ];
     echo "its brick is part of a volume: 'gluster volume remove-brick' and 'gluster peer detach' first, on another storage server"
     exit 3
 fi
+
+for file in /etc/crm-deployer/*.env; do
+    [ ! -e "$file" ] || applications="${applications-} $(basename "$file" .env)"
+done
 
 ours() { # FILE: deploy has written it
     grep -qs "$header" "$1"
@@ -57,12 +61,12 @@ if [ -e /etc/systemd/system/glusterd.service.d/crm.conf ]; then
     echo "stays: what GlusterFS keeps in /var/lib/glusterd$bricks, stopped: 'apt-get purge glusterfs-server' and 'rm -r' remove it"
 fi
 
-# The users that deploy makes for applications, by the home and what is in it.
-for name in $(getent passwd | awk -F: '$6 == "/srv/" $1 { print $1 }'); do
+for name in $(echo "${applications-}" | tr ' ' '\n' | sort -u); do
     home=/srv/$name
-    if [ ! -d "$home/releases" ] || [ ! -d "$home/uploads" ]; then
+    # Somebody else's user of that name lives elsewhere.
+    if [ "$(getent passwd "$name" | cut -d: -f6)" != "$home" ]; then
         continue
-    elif [ -n "$(find "$home/uploads" -type f -print -quit)" ]; then
+    elif [ -n "$(find "$home/uploads" -type f -print -quit 2>/dev/null)" ]; then
         find "$home" -mindepth 1 -maxdepth 1 ! -name uploads -exec rm -rf {} +
         echo "stays: $home/uploads, and the user $name that they belong to: 'rm -r $home' and 'userdel $name' remove them"
     else

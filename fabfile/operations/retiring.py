@@ -102,8 +102,10 @@ def _carry_out(wanted: Scenario, machine: Deployed, whole: bool = False) -> None
 
     Raises MachineError.
     """
+    names = " ".join(each.name for each in wanted.applications)
+    given = f"whole={'yes' if whole else ''} applications='{names}'"
     with closing(Remote(machine.name, machine.login)) as remote:
-        done = remote.run(f"whole={'yes' if whole else ''}\n{SCRIPT}", seconds=SECONDS)
+        done = remote.run(f"{given}\n{SCRIPT}", seconds=SECONDS)
     if done.code == REFUSED:
         raise MachineError(machine.name, f"{done.text.strip()}. Nothing was changed there.")
     if done.code:
