@@ -12,11 +12,13 @@ mib=$((1024 * 1024))
 grub=1 esp=2 root=66 size=20480
 uuid=$(cat /proc/sys/kernel/random/uuid)
 
-options=()
-while read -r line; do
-    options+=("--aptopt=$line")
-done < <("$project/.venv/bin/python" -c \
+# Python finds the project where it is started.
+cd "$project"
+settings=$(.venv/bin/python -c \
     'from fabfile.lab.images import apt_options; [print(line) for line in apt_options()]')
+options=()
+[ -z "$settings" ] || mapfile -t options <<<"$settings"
+options=("${options[@]/#/--aptopt=}")
 
 echo "vm      installing Debian 13"
 mapfile -t packages < <(grep -v '^#' "$here/packages.txt")
