@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from fabfile.lab import disk, images, machines, network, preflight, render, rough
+from fabfile.lab import apparmor, disk, images, machines, network, preflight, render, rough
 from fabfile.lab.host import LabError, answers_ssh, one_at_a_time
 from fabfile.lab.planning import Plan, Request, lab_machines, plan, wanted_kind
 from fabfile.scenario import Machine, Scenario
@@ -92,6 +92,7 @@ def down(scenario: Scenario, request: Request) -> None:
     with ThreadPoolExecutor(max_workers=16) as pool:
         for future in [pool.submit(machines.remove, lab, name) for name in names]:
             future.result()
+    apparmor.down(lab)
     changed = network.down(lab)
     for remains in machines.images(lab).glob(f"{images.NEW}*"):
         shutil.rmtree(remains)

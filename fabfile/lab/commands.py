@@ -52,8 +52,11 @@ def up(
     """
     before = host_keys(scenario.lab).items()
     request = _starting(scenario, "up", machines, bare, str(images_from or ""))
-    _ask(scenario, replace(request, rough=rough))
-    access.pin_host_keys(scenario)
+    try:
+        _ask(scenario, replace(request, rough=rough))
+    finally:
+        # Where a machine does not come up, the person looks into it, and into the others.
+        access.pin_host_keys(scenario)
     if not before & host_keys(scenario.lab).items():
         # None is the machine that it was: the databases are gone on purpose, with all the rest.
         notes.forget(scenario.state)

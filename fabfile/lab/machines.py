@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fabfile.engine.waiting import wait_until
-from fabfile.lab import disk, render
+from fabfile.lab import apparmor, disk, render
 from fabfile.lab.host import LabError, answers_ssh, run, tail
 from fabfile.scenario import Lab, Machine, Scenario
 
@@ -29,7 +29,8 @@ ISOLATE = """\
 eval "interface=\\${$#}"
 echo 1 > "/sys/class/net/$interface/brport/isolated"
 """
-START_SECONDS = 60
+# The machines of a lab boot at the same time, also where a virtual machine is only emulated.
+START_SECONDS = 300
 
 
 @dataclass
@@ -152,7 +153,8 @@ def start(scenario: Scenario, machine: Machine) -> None:
     _kill_remains(home)
     layers = [Path(layer) for layer in json.loads((home / "machine.json").read_text())["layers"]]
     isolate = lab.directory / "isolate"
-    (home / "config").write_text(render.lxc_config(scenario, machine, home, layers, isolate))
+    config = render.lxc_config(scenario, machine, home, layers, isolate, apparmor.profile(lab))
+    (home / "config").write_text(config)
     for log in ("lxc.log", "console.log"):
         (home / log).unlink(missing_ok=True)
     try:

@@ -21,7 +21,7 @@ lxc.rootfs.path = overlay:{layers}:{home}/upper
 lxc.mount.auto =
 lxc.mount.auto = cgroup:rw:force proc:mixed sys:mixed
 lxc.mount.entry = /dev/fuse dev/fuse none bind,create=file 0 0
-lxc.apparmor.profile = unconfined
+lxc.apparmor.profile = {profile}
 # A new network namespace inherits this from the host, which forwards for the lab: no router yet.
 lxc.sysctl.net.ipv4.ip_forward = 0
 lxc.tty.max = 0
@@ -112,14 +112,21 @@ def brick_mount(scenario: Scenario, machine: Machine) -> str:
 
 
 def lxc_config(
-    scenario: Scenario, machine: Machine, home: Path, layers: list[Path], isolate: Path
+    scenario: Scenario,
+    machine: Machine,
+    home: Path,
+    layers: list[Path],
+    isolate: Path,
+    profile: str,
 ) -> str:
     """Return the LXC configuration of a machine.
 
     `home` is its directory, `layers` its images from the upper to the lower one, `isolate` the
-    script that keeps its management interface apart from those of other machines.
+    script that keeps its management interface apart from those of other machines, `profile` the
+    one of AppArmor.
     """
-    text = LXC.format(name=machine.name, home=home, layers=":".join(map(str, layers)))
+    images = ":".join(map(str, layers))
+    text = LXC.format(name=machine.name, home=home, layers=images, profile=profile)
     if target := brick_mount(scenario, machine):
         text += LXC_BRICK.format(home=home, target=target.lstrip("/"))
     for index, network in enumerate(machine.addresses):
