@@ -8,6 +8,7 @@ machines QEMU interprets it: then all of it takes ten to twenty times as long.
 import io
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -22,6 +23,7 @@ from fabfile.lab.images import AUTHORITIES
 from tests.lab.commands import as_root, run, wait_for
 from tests.lab.places import ROOT
 
+QEMU = "qemu-system-x86_64"
 USER, PASSWORD = "student", "student"
 MEMORY_MB = 6144
 # In seconds, for two processors that other programs need, too.
@@ -73,7 +75,7 @@ def running(disk: Path):
     console = disk.with_suffix(".log")
     machine = subprocess.Popen(
         [
-            *("nice", "-n", "19", "setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64"),
+            *("nice", "-n", "19", "setpriv", "--pdeathsig", "KILL", "--", QEMU),
             *processor(),
             *("-smp", "2", "-m", f"{MEMORY_MB}"),
             *("-drive", f"file={disk},if=virtio,cache=unsafe"),
@@ -97,7 +99,12 @@ def running(disk: Path):
             },
         )
         try:
-            wait_for("SSH of the machine", lambda: connection.open() or True, BOOTING)
+            wait_for(
+                "SSH of the machine",
+                lambda: machine.poll() is not None or connection.open() or True,
+                BOOTING,
+            )
+            assert machine.poll() is None, "QEMU has ended; see above."
         except AssertionError as error:
             said = console.read_text(errors="replace")[-2000:]
             raise AssertionError(f"{error}\nIts console said last:\n{said}") from None
@@ -113,6 +120,7 @@ def running(disk: Path):
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
     """Make the disk, start it, and give the student's connection."""
+    assert shutil.which(QEMU), f"{QEMU} is missing: install qemu-system-x86."
     disk = tmp_path_factory.mktemp("vm") / "crm.qcow2"
     try:
         begin = time.monotonic()
