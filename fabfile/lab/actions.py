@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from fabfile.engine.words import counted
 from fabfile.lab import apparmor, disk, images, machines, network, preflight, render, rough
 from fabfile.lab.host import LabError, answers_ssh, one_at_a_time
 from fabfile.lab.planning import Plan, Request, lab_machines, plan, wanted_kind
@@ -77,11 +78,11 @@ def up(scenario: Scenario, request: Request) -> None:
     _on_each([m for m in others if m.name in running], lambda m: machines.await_ssh(lab, m))
     seconds = time.monotonic() - begin
     if busy:
-        say(f"lab     {len(busy)} machines are up after {seconds:.1f} s")
+        say(f"lab     {counted(len(busy), 'machine')} up after {seconds:.1f} s")
     elif changed or todo.remove or refreshed:
         say(f"lab     networks and names brought up to date in {seconds:.1f} s")
     else:
-        say(f"lab     nothing to do: {len(records)} machines run ({seconds:.1f} s)")
+        say(f"lab     nothing to do: {counted(len(records), 'machine')} up ({seconds:.1f} s)")
 
 
 def down(scenario: Scenario, request: Request) -> None:
@@ -100,7 +101,7 @@ def down(scenario: Scenario, request: Request) -> None:
         images.prune(machines.images(lab), ())
         shutil.rmtree(lab.directory, ignore_errors=not lab.directory.exists())
     if names or changed:
-        say(f"lab     {len(names)} machines removed in {time.monotonic() - begin:.1f} s")
+        say(f"lab     {counted(len(names), 'machine')} removed in {time.monotonic() - begin:.1f} s")
     else:
         say("lab     nothing to do: no machine, bridge or rule is there")
 

@@ -13,6 +13,7 @@ from fabfile import pipeline
 from fabfile.engine.converge import LOOK, MachineErrors, Plan, Report, Stage, execute
 from fabfile.engine.planning import make_plan
 from fabfile.engine.remote import Remote
+from fabfile.engine.words import counted
 from fabfile.operations import databases, retiring
 from fabfile.operations.progress import Progress, console, hide, interruptible
 from fabfile.operations.session import (
@@ -24,7 +25,6 @@ from fabfile.operations.session import (
     scenario,
     without_absent,
 )
-from fabfile.operations.words import counted
 from fabfile.scenario import ROOT, Scenario, deployed, systems
 from fabfile.scenario.credentials import known_secrets, make_secrets
 from fabfile.scenario.debian import untried

@@ -11,9 +11,9 @@ from fabfile.engine.connecting import NotConnected, close_connection, open_conne
 from fabfile.engine.converge import everywhere
 from fabfile.engine.known_hosts import Unknown, remember
 from fabfile.engine.remote import Remote
+from fabfile.engine.words import counted
 from fabfile.operations.progress import console
 from fabfile.operations.session import refuse, scenario
-from fabfile.operations.words import counted
 
 
 @task(help={"yes": "do not ask: the fingerprints were compared, or there is nobody to ask"})

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fabfile.engine.converge import DONE, FAILED, INTERRUPTED, LOOK
-from fabfile.operations.words import counted
+from fabfile.engine.words import counted
 
 console = Console(highlight=False, soft_wrap=True)
 # In plain lines: how long a step or a silence is before something is said about it.

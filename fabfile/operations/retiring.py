@@ -114,6 +114,6 @@ def _carry_out(wanted: Scenario, machine: Deployed, whole: bool = False) -> None
     for line in done.text.splitlines():
         console.print(f"{machine.name}: {line}", markup=False)
     console.print(
-        f"{machine.name}: nothing else that deploy has put there is left, but packages",
+        f"{machine.name}: nothing else that deploy has put there is left, but packages and data",
         markup=False,
     )

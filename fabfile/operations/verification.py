@@ -9,9 +9,9 @@ from dataclasses import replace
 from invoke.exceptions import Exit
 from rich.markup import escape
 
+from fabfile.engine.words import counted
 from fabfile.operations.progress import console, hide, interruptible
 from fabfile.operations.session import scenario
-from fabfile.operations.words import counted
 from fabfile.scenario.credentials import known_secrets
 from fabfile.verify import Check, verify
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from fabfile.engine.words import counted
 from fabfile.operations import deployment
-from fabfile.operations.words import counted
 
 
 @pytest.mark.parametrize(

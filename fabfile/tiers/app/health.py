@@ -31,7 +31,7 @@ def answers_well(port: int, path: str, host: str = HERE) -> str:
 
     `host` is the name or address that is asked for, as many applications answer to their own only.
     """
-    return _answers(port, path, 6, GOOD, host)
+    return _answers(port, path, ATTEMPT_SECONDS, GOOD, host)
 
 
 def responsive(port: int, path: str, starting: int, host: str = HERE) -> str:
