@@ -18,6 +18,9 @@ from fabfile.verify.check import Check, Site, judged
 PUBLIC_LOGIN, PUBLIC_PASSWORD, PUBLIC_TOKEN = "admin2", "1234", "1234567890"
 CUSTOMER = "cif address1 address2 postalCode city phone1 phone2 phone3 phone4 email1 email2 web"
 USER = "phone1 phone2 email1 email2 notes"
+# Whose turn it is, others decide, too, who ask at the same time: of three servers it is the same
+# one again this often once in 6,000 times.
+TURNS = 8
 
 
 def checks(site: Site) -> list[Check]:
@@ -75,19 +78,27 @@ class _Visitor:
         return answer.status_code == 200, f"it answers with {answer.status_code}"
 
     def create_customer(self) -> tuple[bool, str]:
+        several = len(self._scenario.serving) > 1
+        for _ in range(TURNS):
+            told, by = self._enter_customer()
+            if not told or by[0] != by[1] or not several:
+                break
+            self._delete_for_good(self._customer)
+        ok = told and (by[0] != by[1] or not several)
+        return ok, f"entered at {by[0]}, {'told' if told else 'not told'} by {by[1]}"
+
+    def _enter_customer(self) -> tuple[bool, list[str]]:
+        """Return whether it was told that a customer was made, and who made it and told so."""
         fields = dict.fromkeys(CUSTOMER.split(), "")
         fields |= {"code": self._name, "name": self._name, "notes": ""}
         answer = self._browser.post("customers", fields, redirected=False)
         made = re.search(r"/(customers/\d+)$", answer.headers.get("Location", ""))
         if not made:
-            return False, "the form came back"
+            raise RuntimeError("the form came back")
         self._customer = made[1]
         page = self._browser.get(self._customer)
         told = "Cliente creado con éxito." in page.text
-        by = [each.headers.get("X-Served-By", "nobody") for each in (answer, page)]
-        several = len(self._scenario.serving) > 1
-        ok = told and (by[0] != by[1] or not several)
-        return ok, f"entered at {by[0]}, {'told' if told else 'not told'} by {by[1]}"
+        return told, [each.headers.get("X-Served-By", "nobody") for each in (answer, page)]
 
     def read_customer(self) -> tuple[bool, str]:
         return self._browser.everywhere(self._customer, self._name.encode())
@@ -130,11 +141,14 @@ class _Visitor:
     def _delete(self, path: str) -> None:
         self._browser.get(f"{path}?_method=DELETE", redirected=False)
 
+    def _delete_for_good(self, path: str) -> None:
+        self._delete(path)
+        self._delete(f"trash/{path}")
+
     def delete(self) -> tuple[bool, str]:
         self._remove_files()
         for path in filter(None, (self._customer, self._user, self._post)):
-            self._delete(path)
-            self._delete(f"trash/{path}")
+            self._delete_for_good(path)
         photo, file = map(self._browser.status_when_gone, (self._photo_url, self._file_url))
         return photo == file == 404, f"photo {photo}, file {file}"
 
