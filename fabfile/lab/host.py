@@ -15,10 +15,11 @@ class LabError(Exception):
     """A failure of the lab as one sentence, or several problems, one sentence a line."""
 
 
-def run(*argv: str | Path, stdin: str | None = None) -> str:
+def run(*argv: str | Path, stdin: str | None = None, limit: float | None = None) -> str:
     """Run a program of this computer and answer its standard output.
 
-    Raises LabError with the program, its exit code and its last lines when it fails.
+    Raises LabError with the program, its exit code and its last lines when it fails, and when it
+    did not end within `limit` seconds.
     """
     command = [str(word) for word in argv]
     try:
@@ -29,7 +30,10 @@ def run(*argv: str | Path, stdin: str | None = None) -> str:
             capture_output=True,
             text=True,
             errors="replace",
+            timeout=limit,
         )
+    except subprocess.TimeoutExpired:
+        raise LabError(f"`{' '.join(command)[:200]}` did not end within {limit:g} s.") from None
     except FileNotFoundError:
         raise LabError(f"The program {command[0]} is missing: run bin/prepare.") from None
     if done.returncode:

@@ -31,6 +31,8 @@ echo 1 > "/sys/class/net/$interface/brport/isolated"
 """
 # The machines of a lab boot at the same time, also where a virtual machine is only emulated.
 START_SECONDS = 300
+# LXC waits without a limit for a machine that it has told to stop.
+STOP_SECONDS = 45
 
 
 @dataclass
@@ -77,7 +79,7 @@ def running(lab: Lab) -> set[str]:
     """Return the names of the machines that run."""
     if not homes(lab).exists():
         return set()
-    return set(run("lxc-ls", "-P", homes(lab), "--running", "-1").split())
+    return set(run("lxc-ls", "-P", homes(lab), "--running", "-1", limit=60).split())
 
 
 def create(
@@ -177,10 +179,16 @@ def await_ssh(lab: Lab, machine: Machine) -> None:
 
 def stop(lab: Lab, name: str, kill: bool = False) -> None:
     """Shut a machine down; `kill` takes it away at once, as a power cut does."""
+    home = homes(lab) / name
     if name in running(lab):
         how = ["--kill"] if kill else ["--timeout", "30"]
-        run("lxc-stop", "-P", homes(lab), "-n", name, *how)
-    _kill_remains(homes(lab) / name)
+        try:
+            run("lxc-stop", "-P", home.parent, "-n", name, *how, limit=STOP_SECONDS)
+        except LabError:
+            _kill_remains(home)
+            if not wait_until(lambda left: name not in running(lab), 10):
+                raise
+    _kill_remains(home)
 
 
 def remove(lab: Lab, name: str) -> None:

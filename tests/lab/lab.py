@@ -210,10 +210,13 @@ class Lab:
             "from fabfile.lab import machines; from fabfile.scenario import load; "
             f"[machines.remove(load().lab, name) for name in {names!r}]"
         )
-        as_root(sys.executable, "-c", program, environment=self.environment())
-        for name in names:
-            self.hang_up(name)
-        self.invoke("lab.up", limit=120)
+        try:
+            as_root(sys.executable, "-c", program, environment=self.environment(), limit=300)
+        finally:
+            # Also where that failed: the tests that follow need all machines.
+            for name in names:
+                self.hang_up(name)
+            self.invoke("lab.up", limit=300)
 
     def hang_up(self, name: str) -> None:
         """End the connection that serves all: it keeps its login shell, and a machine that left."""
