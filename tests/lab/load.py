@@ -34,8 +34,8 @@ class Load:
         kept: int = 4,
         new: int = 4,
         writers: int = 1,
-        interval: float = 0.1,
-        write_interval: float = 0.25,
+        interval: float = 0.25,
+        write_interval: float = 0.5,
     ) -> None:
         self._url, self._password = url, password
         self._clients = [
