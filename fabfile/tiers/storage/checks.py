@@ -156,7 +156,7 @@ def _mountable(site: Site, strangers: list[Machine]) -> tuple[bool, str]:
     answers = together([*strangers, *apps], asked)
     seen = [f"{name}: {', '.join(sorted(set(said)))}" for name, said in answers.items()]
     refused = [answers.pop(each.name) for each in strangers]
-    servers, guarded = len(site.scenario.tier("storage")), site.scenario.guarded
+    servers, guarded = len(site.scenario.tier("storage")), bool(site.scenario.guarded)
     ok = all(len(said) == servers and kept_out(said, guarded) for said in refused)
     return ok and all(set(said) == {"accepted"} for said in answers.values()), "; ".join(seen)
 
