@@ -174,10 +174,11 @@ def _gluster(command: str) -> str:
 
 def _peers(others: list[str]) -> str:
     """Return a shell condition: each of the others is a member (state 3) of the pool."""
-    # A file for each. One that somebody has joined by its name has this address as one of several.
+    # A file for each, named by its UUID; glusterd writes another one, and gives that its name. Who
+    # was joined by a name has this address as one of several.
     program = f"""
 FNR == 1 {{ members += named && joined; named = joined = 0 }}
 $0 == "state=3" {{ joined = 1 }}
 /^hostname[0-9]*=/ && index(" {" ".join(others)} ", " " $2 " ") {{ named = 1 }}
 END {{ exit members + (named && joined) != {len(others)} }}"""
-    return f"awk -F= {shlex.quote(program)} /var/lib/glusterd/peers/*"
+    return f"awk -F= {shlex.quote(program)} /var/lib/glusterd/peers/*-????????????"

@@ -41,7 +41,8 @@ address_of() { # NAME: prints its address, as far as this server can tell
 identity() { # prints what glusterd knows of itself and the others, and whether it has the volume
   cat /var/lib/glusterd/glusterd.info
   [ ! -f "$info" ] || echo volume
-  for peer in /var/lib/glusterd/peers/*; do
+  # By their UUIDs: what glusterd is writing, UUID.tmp, may be gone when it is read.
+  for peer in /var/lib/glusterd/peers/*-????????????; do
     [ -e "$peer" ] || break
     uuid='' addresses=''
     while read -r line; do
