@@ -102,10 +102,8 @@ def _carry_out(wanted: Scenario, machine: Deployed, whole: bool = False) -> None
 
     Raises MachineError.
     """
-    names = " ".join(each.name for each in wanted.applications)
-    given = f"whole={'yes' if whole else ''} applications='{names}'"
     with closing(Remote(machine.name, machine.login)) as remote:
-        done = remote.run(f"{given}\n{SCRIPT}", seconds=SECONDS)
+        done = remote.run(script(wanted, whole), seconds=SECONDS)
     if done.code == REFUSED:
         raise MachineError(machine.name, f"{done.text.strip()}. Nothing was changed there.")
     if done.code:
@@ -117,3 +115,10 @@ def _carry_out(wanted: Scenario, machine: Deployed, whole: bool = False) -> None
         f"{machine.name}: nothing else that deploy has put there is left, but packages and data",
         markup=False,
     )
+
+
+def script(wanted: Scenario, whole: bool) -> str:
+    """Return shell that takes a machine out of all tiers, of which it may have been in any."""
+    names = " ".join(each.name for each in wanted.applications)
+    given = f"whole={'yes' if whole else ''} applications='{names}' tiers='{' '.join(TIERS)}'"
+    return "\n".join([given, *(tier.retire for tier in TIERS.values()), SCRIPT])

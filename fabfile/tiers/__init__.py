@@ -2,7 +2,7 @@
 
 A package's `__init__` holds its `TIER`. Its other rooms are found by their names: `state` (what its
 machines must have, and `view`, what `status` shows), `checks` (what `verify` looks at), `tasks`,
-`host` (what every machine has that no firewall guards).
+`host` (what every machine has that no firewall guards), `retire.sh` (what takes it off a machine).
 Standard library only, as long as no room is entered.
 """
 

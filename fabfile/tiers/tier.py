@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 
@@ -63,6 +64,16 @@ class Tier:
         """Return a module of the tier's package, such as `state` or `checks`; None without it."""
         module = f"fabfile.tiers.{self.name}.{name}"
         return import_module(module) if find_spec(module) else None
+
+    @property
+    def retire(self) -> str:
+        """Shell functions that take a machine out of the tier, from `retire.sh` of its package.
+
+        `may_retire_NAME` prints why it must not be and fails, `retire_NAME` does it and prints what
+        stays; "" where removing the units is all.
+        """
+        file = Path(__file__).parent / self.name / "retire.sh"
+        return file.read_text() if file.exists() else ""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ from fabfile.verify.check import Check
 def checks(site):
     return [Check("monitor: it watches", True, "")]
 '''
+RETIRE = """
+retire_monitor() {
+  echo "stays: what it measured"
+}
+"""
 MACHINE = '    "watch": {"tier": "monitor", "lan3": "10.1.3.9", "management": "10.250.0.9"},\n'
 STEP = '    Step("watch", "monitor", monitor.desired),\n'
 IMPORT = "from fabfile.tiers.monitor import state as monitor\n"
@@ -65,6 +70,7 @@ def project(tmp_path_factory):
     tier.mkdir()
     for name, text in (("__init__", PACKAGE), ("state", STATE), ("checks", CHECKS)):
         (tier / f"{name}.py").write_text(text)
+    (tier / "retire.sh").write_text(RETIRE)
     change(ROOT / "config.py", copy / "config.py", '    "bbdd": {', f'{MACHINE}    "bbdd": {{')
     pipeline = copy / "fabfile/pipeline.py"
     change(pipeline, pipeline, '    Step("proxy"', f'{STEP}    Step("proxy"')
@@ -82,6 +88,7 @@ PROGRAM = """
 import json, fabfile
 from dataclasses import replace
 from fabfile.operations.picture import svg
+from fabfile.operations.retiring import script
 from fabfile.operations.status import _script
 from fabfile.pipeline import packages, stages
 from fabfile.scenario import Pinned, ScenarioError, load
@@ -120,6 +127,7 @@ SEEN = {
         "[each.content for each in serving(pinned, one.machine('s1'))[1:2]]",
         "IPAddressAllow=localhost 10.1.3.1 10.1.3.9 10.1.4.31",
     ),
+    "taken off": ("script(one, False).partition('retire_units()')[0]", "retire_monitor()"),
     "in the table": ("[f.target for f in FLOWS if f.source == 'monitor']", "['app', 'balancer']"),
 }
 

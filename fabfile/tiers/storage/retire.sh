@@ -1,0 +1,17 @@
+# shellcheck shell=sh
+# Takes GlusterFS' part in the scenario off a machine, and leaves its brick; put into retire.sh of
+# the operations. `whole` is not empty when all machines of the scenario are retired.
+
+may_retire_storage() { # prints why not
+  # The brick of a server that is taken away so is lost to the volume.
+  [ -z "${whole:-}" ] && [ -n "$(ls -A /var/lib/glusterd/peers 2>/dev/null)" ] || return 0
+  echo "its brick is part of a volume: 'gluster volume remove-brick' and 'gluster peer detach' first, on another storage server"
+  return 1
+}
+
+retire_storage() {
+  [ -e /etc/systemd/system/glusterd.service.d/crm.conf ] || return 0
+  systemctl -q disable --now glusterd
+  bricks=$(cat /var/lib/glusterd/vols/*/bricks/* 2>/dev/null | sed -n 's/^path=/ and /p' | sort -u)
+  echo "stays: what GlusterFS keeps in /var/lib/glusterd$bricks, stopped: 'apt-get purge glusterfs-server' and 'rm -r' remove it"
+}
