@@ -73,6 +73,6 @@ def test_errors_are_json(browser: Browser, visitor: Browser) -> None:
         assert response.status_code == status and response.json["error"]
     stranger = visitor.client.get("/api/customers")
     assert stranger.status_code == 401 and stranger.json["error"]
-    headers = {"X-CSRF-Token": browser.token}
+    headers = {"X-CSRF-Token": browser.token, "Content-Type": "application/json"}
     broken = browser.client.post("/api/customers", data="{", headers=headers)
     assert broken.status_code == 400 and broken.json["error"]
