@@ -12,7 +12,7 @@ from pathlib import Path
 
 import paramiko
 from paramiko.agent import AgentKey, AgentSSH
-from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey
+from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey, SourceResult
 
 TRIES = 3
 # What was read, for as long as this program runs: a passphrase is typed once.
@@ -26,6 +26,10 @@ class BadKey(Exception):
 
 class Locked(Exception):
     """A key file that needs a passphrase."""
+
+
+class SecondFactor(paramiko.AuthenticationException):
+    """A server that has accepted a key, and asks for something more."""
 
 
 class _Agent(AgentSSH):
@@ -65,6 +69,17 @@ class Identities(AuthStrategy):
                 bad.append(error)
         if bad and not self.keys and not self.locked:
             raise bad[0]
+
+    def authenticate(self, transport: paramiko.Transport) -> list[SourceResult]:
+        """Log in by one of the keys; raises SecondFactor where that is not enough (RFC 4252, 5.1).
+
+        Another one would be asked for at each machine, at the same time.
+        """
+        tried = super().authenticate(transport)
+        wanted = tried[-1].result
+        if wanted and isinstance(wanted, list):
+            raise SecondFactor(", ".join(wanted))
+        return tried
 
     def get_sources(self) -> Iterator[InMemoryPrivateKey]:
         """Yield the keys, in the order in which they are tried."""

@@ -6,7 +6,7 @@ import socket
 
 import paramiko
 
-from fabfile.engine.identities import Identities
+from fabfile.engine.identities import Identities, SecondFactor
 from fabfile.engine.known_hosts import NotCertified, RevokedHostKey, UnknownHostKey
 from fabfile.engine.ssh_settings import Settings
 
@@ -64,6 +64,12 @@ def _of_the_user(
 ) -> str:
     if not isinstance(error, paramiko.AuthenticationException):
         return ""
+    if isinstance(error, SecondFactor):
+        return (
+            f"{where} accepts the key of {way.user}, and asks for more ({error}); have it let one "
+            "user in by key alone: in its sshd_config, 'Match User' and "
+            "'AuthenticationMethods publickey'"
+        )
     if identities.locked and not identities.keys:
         file = identities.locked[0]
         return (

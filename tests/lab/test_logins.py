@@ -81,6 +81,21 @@ def test_each_machine_that_keeps_us_out_is_one_sentence_and_nothing_is_changed(r
         wait_for("s2 to let us in", lambda: repaired.fab("deploy", code=None).code == 0)
 
 
+def test_a_server_that_wants_more_than_a_key_is_one_sentence(repaired):
+    file = "/etc/ssh/sshd_config.d/00-more.conf"
+    lines = (
+        "AuthenticationMethods publickey,keyboard-interactive\\nKbdInteractiveAuthentication yes"
+    )
+    try:
+        repaired.do("s1", f"printf '{lines}\\n' >{file}; sshd -t; systemctl reload ssh")
+        done = repaired.fab("app.plan", code=1)
+        place = f"{repaired.address('s1', 'management')}:22"
+        assert f"s1: {place} accepts the key of deploy, and asks for more (" in done.text
+        assert done.text.count("keyboard-interactive") == 1, done.text
+    finally:
+        repaired.do("s1", f"rm {file}; systemctl reload ssh")
+
+
 def _state(lab):
     """Return what a deployment would have repaired, as it is."""
     return lab.do("lb", "cat /etc/haproxy/haproxy.cfg"), lab.do(
