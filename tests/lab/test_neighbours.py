@@ -66,8 +66,12 @@ def test_a_unit_that_somebody_has_masked_is_said_before_anything_is_changed(repa
 
 
 def start_again(lab, cure):
-    """Start HAProxy once its cause is gone: not by the attempt that systemd is just making."""
-    lab.do("lb", f"systemctl stop haproxy\n{cure}\nsystemctl start haproxy")
+    """Start HAProxy by an attempt of its own, not the one that systemd is just making.
+
+    However often it was tried before, which would be a reason to refuse.
+    """
+    begin = "systemctl reset-failed haproxy; systemctl start haproxy"
+    lab.do("lb", f"systemctl stop haproxy\n{cure}\n{begin}")
 
 
 def test_why_a_unit_does_not_start_is_said_by_its_journal(repaired):
