@@ -26,6 +26,9 @@ from fabfile.engine.refusals import is_silence, refusal, was_dropped
 from fabfile.engine.ssh_settings import NoSettings, Settings, own_file, settings, split
 
 CONNECT_SECONDS = 10
+# A machine whose firewall is loaded for the first time does not know the connections that it has
+# opened, as a jump host has. It drops what comes back on them until it has sent something.
+KEEPALIVE_SECONDS = 3
 # A chain of jump hosts that is longer leads in a circle.
 MOST_HOPS = 8
 # Without a handler, Python prints what paramiko's threads log: tracebacks of what we put in a
@@ -260,7 +263,7 @@ def _try(hop: _Hop) -> None:
         if was_dropped(error) and (said := says()):
             raise paramiko.SSHException(said) from error
         raise
-    connection.transport.set_keepalive(15)
+    connection.transport.set_keepalive(KEEPALIVE_SECONDS)
     # For the way on from a jump host: paramiko's own limit is an hour.
     connection.transport.channel_timeout = CONNECT_SECONDS
 

@@ -39,9 +39,16 @@ class Apart:
         ssh = ("ssh", "-i", self.place.state / "id_ed25519", *known, login, "sudo -n sh -eu")
         return run(*ssh, stdin=script, limit=120).out
 
-    def task(self, program: str, *words: str, config: Path | None = None, code: int = 0) -> str:
+    def task(
+        self,
+        program: str,
+        *words: str,
+        config: Path | None = None,
+        code: int = 0,
+        **variables: str,
+    ) -> str:
         """Run fab or invoke on a scenario, its own by default; answer what it printed."""
-        environment = self.lab.environment(config or self.config)
+        environment = self.lab.environment(config or self.config, **variables)
         return run(BIN / program, *words, environment=environment, code=code, limit=500).text
 
     @contextmanager

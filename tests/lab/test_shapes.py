@@ -161,6 +161,25 @@ def test_rules_that_are_flushed_come_back_by_themselves(shapes, grown):
     wait_for("the rules to come back", lambda: "loaded" in shapes.do("nas1", loaded), 10)
 
 
+def test_rules_are_loaded_on_a_jump_host_and_behind_it_at_once(shapes, grown, tmp_path):
+    given = shapes.entries["MACHINES"]
+    machines = {name: {"tiers": tiers(name), "private": given[name]["private"]} for name in NUMBERS}
+    solo = f"deploy@{given['solo']['management']}"
+    machines["solo"]["ssh"] = f"{solo}:22"
+    private = {"private": shapes.entries["NETWORKS"]["private"]}
+    login = {**shapes.entries["LOGIN"], "known_hosts": str(tmp_path / "known_hosts")}
+    wanted = {**shapes.entries, "NETWORKS": private, "MACHINES": machines, "LOGIN": login}
+    config = shapes.write("behind", wanted)
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    names = " ".join(given[name]["private"] for name in NUMBERS if name != "solo")
+    (tmp_path / ".ssh/config").write_text(f"Host {names}\n  User deploy\n  ProxyJump {solo}\n")
+    shapes.task("invoke", "hosts.trust", "--yes", config=config, HOME=str(tmp_path))
+    for name in NUMBERS:
+        shapes.do(name, "/usr/local/lib/crm-deployer/host-rules stop")
+    said = shapes.task("fab", "deploy", config=config, HOME=str(tmp_path))
+    assert said.count("load what the machine lets in\n") == len(NUMBERS), said
+
+
 def test_rules_that_lock_us_out_undo_themselves(shapes, grown):
     rules, program = "/etc/crm-deployer/host.nft", "/usr/local/lib/crm-deployer/host-rules"
     look = f"grep 'tcp dport .ssh_ports accept' {rules}"
