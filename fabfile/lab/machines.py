@@ -31,8 +31,8 @@ echo 1 > "/sys/class/net/$interface/brport/isolated"
 """
 # The machines of a lab boot at the same time, also where a virtual machine is only emulated.
 START_SECONDS = 300
-# LXC waits without a limit for a machine that it has told to stop.
-STOP_SECONDS = 45
+# LXC's own programs wait without a limit for a machine to answer, or to be stopped.
+LXC_SECONDS = 45
 
 
 @dataclass
@@ -79,7 +79,7 @@ def running(lab: Lab) -> set[str]:
     """Return the names of the machines that run."""
     if not homes(lab).exists():
         return set()
-    return set(run("lxc-ls", "-P", homes(lab), "--running", "-1", limit=60).split())
+    return set(run("lxc-ls", "-P", homes(lab), "--running", "-1", limit=LXC_SECONDS).split())
 
 
 def create(
@@ -183,7 +183,7 @@ def stop(lab: Lab, name: str, kill: bool = False) -> None:
     if name in running(lab):
         how = ["--kill"] if kill else ["--timeout", "30"]
         try:
-            run("lxc-stop", "-P", home.parent, "-n", name, *how, limit=STOP_SECONDS)
+            run("lxc-stop", "-P", home.parent, "-n", name, *how, limit=LXC_SECONDS)
         except LabError:
             _kill_remains(home)
             if not wait_until(lambda left: name not in running(lab), 10):

@@ -120,5 +120,7 @@ def _carry_out(wanted: Scenario, machine: Deployed, whole: bool = False) -> None
 def script(wanted: Scenario, whole: bool) -> str:
     """Return shell that takes a machine out of all tiers, of which it may have been in any."""
     names = " ".join(each.name for each in wanted.applications)
-    given = f"whole={'yes' if whole else ''} applications='{names}' tiers='{' '.join(TIERS)}'"
+    # From the data to the users: what guards a machine goes when nothing of ours listens any more.
+    tiers = " ".join(reversed(TIERS))
+    given = f"whole={'yes' if whole else ''} applications='{names}' tiers='{tiers}'"
     return "\n".join([given, *(tier.retire for tier in TIERS.values()), SCRIPT])

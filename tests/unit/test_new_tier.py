@@ -128,6 +128,10 @@ SEEN = {
         "IPAddressAllow=localhost 10.1.3.1 10.1.3.9 10.1.4.31",
     ),
     "taken off": ("script(one, False).partition('retire_units()')[0]", "retire_monitor()"),
+    "taken off before its guard": (
+        "[t for t in script(one, False).split(chr(39))[3].split() if t in ('monitor', 'firewall')]",
+        "['monitor', 'firewall']",
+    ),
     "in the table": ("[f.target for f in FLOWS if f.source == 'monitor']", "['app', 'balancer']"),
 }
 

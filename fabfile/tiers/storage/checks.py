@@ -167,7 +167,8 @@ def kept_out(said: list[str], guarded: bool) -> bool:
     The volume refuses it. On machines that are `guarded` by rules of their own, it may be that it
     cannot ask at all, which elsewhere says nothing: whoever has its address may be heard.
     """
-    return {"EACCES", "timed out"}.issuperset(said) if guarded else {"EACCES"}.issuperset(said)
+    refusals = {"EACCES", "timed out"} if guarded else {"EACCES"}
+    return refusals.issuperset(said)
 
 
 def _bricks(site: Site) -> list[tuple[str, int, str]]:
