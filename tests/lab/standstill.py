@@ -2,11 +2,12 @@
 
     python -m tests.lab.standstill '["s4 enable and start crm"]' invoke add-server --name s4
 
-A step is told by words of "MACHINE SUMMARY", as deploy prints them, of what a lab task says, or of
-"create MACHINE" and "start MACHINE", by which the lab makes one. What a machine does itself, it
-never does: its script stands still there until its deployer is gone, and ends. What is done on
-this computer stands still at its beginning, and goes on after a line on standard input. Of the
-steps named behind the first, which others may come to at the same time, none is begun.
+A step is told by words of "MACHINE SUMMARY", as deploy prints them, of "MACHINE confirms SUMMARY",
+of what a lab task says, or of "create MACHINE" and "start MACHINE", by which the lab makes one.
+What a machine does itself, it never does: its script stands still there until its deployer is gone,
+and ends. What is done on this computer stands still at its beginning, and goes on after a line on
+standard input. Of the steps named behind the first, which others may come to at the same time,
+none is begun.
 """
 
 import importlib
@@ -42,8 +43,9 @@ class Standstill:
         self._stop, self._behind = step, behind
         self._on_machines: set[str] = set()
         self._go_on = threading.Event()
-        self._originals = script.apply, Progress.step, actions.say
+        self._originals = script.apply, Progress.step, actions.say, script.confirm
         script.apply = self._apply
+        script.confirm = self._confirm
         Progress.step = lambda *step: self._told(*step)
         actions.say = self._said
         for verb in ("create", "start"):
@@ -71,6 +73,10 @@ class Standstill:
                 self._go_on.wait(LIMIT)
                 raise MachineError(remote.name, "nobody has cut this off")
         self._originals[0](remote, changes, *rest)
+
+    def _confirm(self, remote: Remote, change: Change) -> None:
+        self._reached(f"{remote.name} confirms {change.summary}")
+        self._originals[3](remote, change)
 
     def _told(self, progress: Progress, machine: str, stage: str, summary: str) -> None:
         self._originals[1](progress, machine, stage, summary)

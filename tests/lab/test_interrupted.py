@@ -63,6 +63,18 @@ def test_a_killed_deployment_is_finished_by_the_next(repaired, step):
     finish(repaired)
 
 
+def test_rules_that_a_killed_deployment_left_on_trial_are_loaded_again(repaired):
+    # They look as they should for a while, and undo themselves then.
+    repaired.do("fw", "iptables -I FORWARD -j DROP")
+    step = "load the firewall rules"
+    assert cut(repaired, "fab", "deploy", at=f"fw confirms {step}") == -signal.SIGKILL
+    assert ("fw", step) in repaired.planned()
+    undone = "[ ! -e /run/fw-refused ] || systemctl show -P ActiveState fw-back.service"
+    wait_for("the trial to end", lambda: repaired.do("fw", undone) == "inactive\n", 40)
+    assert ("fw", step) in repaired.planned()
+    finish(repaired)
+
+
 def test_ctrl_c_ends_a_deployment_at_once_and_the_next_finishes_it(repaired):
     change(repaired)
     assert cut(repaired, "fab", "deploy", at="s2 restart crm.service", by=signal.SIGINT) == 130
