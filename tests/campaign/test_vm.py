@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fabric import Connection
+from fabric import Config, Connection
 from invoke import Responder
 
 from fabfile.lab.images import AUTHORITIES
@@ -89,6 +89,8 @@ def running(disk: Path):
             "127.0.0.1",
             user=USER,
             port=port,
+            # Ours may be at its end, and would end that of sudo before the password is asked for.
+            config=Config(overrides={"run": {"in_stream": False}}),
             connect_timeout=60,
             connect_kwargs={
                 "password": PASSWORD,
