@@ -19,8 +19,7 @@ class Change:
     that follows from others, whose keys are its `causes`: it is remembered on the machine from
     before the first of them until it is done, so that a run killed in between leaves it to the
     next one. `confirm` is shell that must succeed over a connection opened after the change, which
-    could have locked us out: without it, the change undoes itself. Such a change has a marker,
-    which stays until it is confirmed.
+    could have locked us out: without it, the change undoes itself.
     """
 
     key: str

@@ -113,14 +113,10 @@ def apply(
 
 
 def confirm(remote: Remote, change: Change) -> None:
-    """Run what confirms a change over a connection of its own: the old one proves nothing.
-
-    Raises MachineError when it fails or there is no connection: the change undoes itself then, and
-    its mark makes the next run do it again.
-    """
+    """Run what confirms a change over a connection of its own: the old one proves nothing."""
     fresh = Remote(remote.name, remote.login)
     try:
-        output = fresh.run(f"( {change.confirm} ) && {_unmark(change)}")
+        output = fresh.run(change.confirm)
     except MachineError as error:
         sentence = f"'{change.summary}' let no new connection in and undoes itself"
         raise MachineError(remote.name, f"{sentence}: {error.sentence}") from error
@@ -135,19 +131,13 @@ def _script(changes: Sequence[Change], markers: Sequence[str], token: str) -> st
     parts = [AWAIT, f'say() {{ echo "@@{token} say $*"; }}']
     parts += [f": > {shlex.quote(mark(name))}" for name in markers]
     for number, change in enumerate(changes):
-        # On trial until it is confirmed: a run that dies before has not done it.
-        begin = f": > {shlex.quote(mark(change.marker))}\n" if change.confirm else ""
-        done = ":" if change.confirm else _unmark(change)
+        done = f"rm -f {shlex.quote(mark(change.marker))}" if change.marker else ":"
         parts.append(
-            f"echo '@@{token} {number}'\n{begin}"
+            f"echo '@@{token} {number}'\n"
             f"( set -e; payload={STATE}/payload/{number}\n{change.script}\n) 2>&1; code=$?\n"
             f'[ "$code" = 0 ] || exit "$code"\n{done}'
         )
     return "\n".join(parts) + "\n"
-
-
-def _unmark(change: Change) -> str:
-    return f"rm -f {shlex.quote(mark(change.marker))}" if change.marker else ":"
 
 
 def _archive(script: str, changes: Sequence[Change]) -> bytes:

@@ -86,9 +86,11 @@ def test_a_rule_by_hand_is_left_to_the_person(fw):
 
 def test_a_trial_goes_on_and_is_taken_back_as_ever(fw):
     fw.check_output(f"{SCRIPT} try && nft flush ruleset && {SCRIPT} renew")
-    assert loaded(fw)
+    assert fw.check_output(POLICIES) == DROP.strip()
+    assert fw.run(f"{SCRIPT} status").stdout == f"{SCRIPT}: these rules are on trial\n"
     assert fw.check_output("systemctl is-active fw-back.timer") == "active"
     fw.check_output(f"{SCRIPT} keep")
+    assert loaded(fw)
     fw.check_output(f"{SCRIPT} try && nft flush ruleset && systemctl start fw-back.service")
     wait_for("the trial to be taken back", lambda: loaded(fw), 5)
     assert fw.run(f"{SCRIPT} keep").rc != 0

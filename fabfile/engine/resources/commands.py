@@ -51,8 +51,8 @@ class Run:
     `unless` is the whole definition of done: it is probed, and tried again before the script
     runs, and once more after it: a script that did not bring it about has failed. `told` is a
     survey and the line in it that says as much, which is probed in its place. `confirm` is run
-    over a new connection, when all of the stage is done; until then the effect is on trial, and
-    what `unless` says of it holds for a while only.
+    over a new connection, when all of the stage is done; what must be confirmed is on trial until
+    then, so `unless` holds only after it, and the script always runs.
     """
 
     name: str
@@ -94,17 +94,16 @@ class Run:
 
     def change(self, causes: Set[str] = frozenset(), anyway: bool = False) -> Change:
         """Return the change that runs it; `anyway` does so even where the condition holds."""
-        # What is on trial must begin anew to be confirmed, whatever has come back meanwhile.
-        unguarded = anyway or self.confirm
-        guard = "" if unguarded else f"if {{ {self.unless}\n}} >/dev/null 2>&1; then exit 0; fi\n"
+        anyway = anyway or bool(self.confirm)
+        guard = "" if anyway else f"if {{ {self.unless}\n}} >/dev/null 2>&1; then exit 0; fi\n"
         failed = "{ echo 'it ran, but what it is for does not hold'; exit 1; }"
-        proof = f"\n{{ {self.unless}\n}} || {failed}"
+        proof = "" if self.confirm else f"\n{{ {self.unless}\n}} || {failed}"
         return Change(
             self.key,
             self.name,
             guard + self.script + proof,
             files=self.files,
-            marker=self.name if self.after or self.confirm else "",
+            marker=self.name if self.after else "",
             causes=causes,
             seconds=self.seconds,
             confirm=self.confirm,
