@@ -7,10 +7,14 @@ instead of a traceback from every worker. The command line overrides what is set
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from application import settings
+from application import settings, sweeping
+
+if TYPE_CHECKING:
+    from gunicorn.workers.gthread import ThreadWorker
 
 try:
     settings.load(os.environ)
@@ -34,3 +38,8 @@ forwarded_allow_ips = "*"
 accesslog = None
 errorlog = "-"
 loglevel = "info"
+
+
+def post_worker_init(worker: "ThreadWorker") -> None:
+    """Have the worker look for files without a customer now and then."""
+    sweeping.sweep_now_and_then(worker.wsgi)

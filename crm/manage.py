@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Administrative commands: ``manage.py migrate``, ``seed`` and ``checks-account``.
+"""Administrative commands: ``manage.py migrate``, ``seed``, ``checks-account`` and ``sweep``.
 
 All read DATABASE_URL from the environment; ``seed`` also reads ADMIN_LOGIN and ADMIN_PASSWORD,
-``checks-account`` CHECKS_LOGIN and CHECKS_PASSWORD.
+``checks-account`` CHECKS_LOGIN and CHECKS_PASSWORD, ``sweep`` all that the server does.
 The exit status is 0 on success, 1 on a failure (one sentence on standard error), 2 on misuse.
 """
 
@@ -11,8 +11,9 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from application import migrations, seeding, settings
+from application import migrations, seeding, settings, sweeping
 from application.database import Database, DatabaseUnavailable, TablesMissing
+from application.photos import Uploads, UploadsUnavailable
 
 
 def migrate(environ: Mapping[str, str]) -> str:
@@ -43,9 +44,25 @@ def make_checks_account(environ: Mapping[str, str]) -> str:
     return "The account of the checks is there."
 
 
+def sweep(environ: Mapping[str, str]) -> str:
+    """Remove old files that no customer refers to; return a sentence on what was done."""
+    loaded = settings.load(environ)
+    database = Database(loaded.database_url)
+    try:
+        removed = sweeping.sweep(database, Uploads(loaded.uploads))
+    finally:
+        database.close()
+    return f"Files without a customer that were removed: {removed}."
+
+
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run one command and return the exit status."""
-    commands = {"migrate": migrate, "seed": seed, "checks-account": make_checks_account}
+    commands = {
+        "migrate": migrate,
+        "seed": seed,
+        "checks-account": make_checks_account,
+        "sweep": sweep,
+    }
     parser = argparse.ArgumentParser(prog="manage.py", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=commands)
     chosen = parser.parse_args(arguments).command
@@ -56,6 +73,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return 1
     except DatabaseUnavailable as error:
         print(f"manage.py {chosen}: The database is unavailable: {error}", file=sys.stderr)
+        return 1
+    except UploadsUnavailable as error:
+        print(f"manage.py {chosen}: The uploads are unavailable: {error}", file=sys.stderr)
         return 1
     except TablesMissing:
         print(f"manage.py {chosen}: The tables are missing; run migrate first.", file=sys.stderr)

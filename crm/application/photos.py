@@ -25,6 +25,9 @@ from application.database import Database, current_database
 PHOTO_MAXIMUM = 5 * 1024 * 1024
 TOO_BIG = "A photo may have at most 5 MB."
 _NAME = re.compile(r"[0-9a-f]{64}\.(?:jpg|png|webp)")
+UNFINISHED = ".new-"
+# For whom: the checks have customers of their own, see 0004_checks.sql.
+_EVERYBODY = ("on", "off")
 
 pages = Blueprint("photos", __name__)
 
@@ -50,7 +53,7 @@ class Uploads:
 
     def path(self, name: str) -> Path:
         """Return where a photo is stored; raise ValueError unless the name is hash and type."""
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise ValueError("not the name of a photo")
         return self.directory / name[:2] / name
 
@@ -74,7 +77,7 @@ class Uploads:
             # it would scatter the photos over the servers' own disks.
             with suppress(FileExistsError):
                 target.parent.mkdir(mode=0o750)
-            descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=target.parent)
+            descriptor, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=target.parent)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     os.fchmod(descriptor, 0o640)
@@ -107,6 +110,11 @@ def _fsync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def is_name(name: str) -> bool:
+    """Tell whether a file of that name can be a photo."""
+    return bool(_NAME.fullmatch(name))
+
+
 def received(upload: FileStorage | None) -> Photo | None:
     """Return the photo of a form, None when none was chosen.
 
@@ -135,17 +143,41 @@ def discard_unused(database: Database, uploads: Uploads, name: str) -> None:
     all that remains is a file too many.
     """
     try:
-        with database.transaction() as cursor:
-            lock(cursor, name)
-            # Whoever asks: the customers of the checks and all others share the files.
-            if not any(_used(cursor, name, by_checks) for by_checks in ("on", "off")):
-                uploads.remove(name)
+        remove_unused(database, uploads, name)
     except Exception:
         current_app.logger.exception("The unused photo %s could not be removed", name)
 
 
-def _used(cursor: RealDictCursor, name: str, by_checks: str) -> bool:
+def remove_unused(database: Database, uploads: Uploads, name: str) -> bool:
+    """Remove a photo's file unless a customer refers to it; return whether it is gone now.
+
+    Raises UploadsUnavailable or DatabaseUnavailable.
+    """
+    with database.transaction() as cursor:
+        lock(cursor, name)
+        # Whoever asks: the customers of the checks and all others share the files.
+        if any(_used(cursor, name, by_checks) for by_checks in _EVERYBODY):
+            return False
+        uploads.remove(name)
+        return True
+
+
+def in_use(cursor: RealDictCursor) -> set[str]:
+    """Return the names of all photos that customers refer to, those of the checks among them."""
+    names = set()
+    for by_checks in _EVERYBODY:
+        _ask_as(cursor, by_checks)
+        cursor.execute("SELECT DISTINCT photo FROM customers WHERE photo IS NOT NULL")
+        names |= {row["photo"] for row in cursor.fetchall()}
+    return names
+
+
+def _ask_as(cursor: RealDictCursor, by_checks: str) -> None:
     cursor.execute("SELECT set_config('crm.for_checks', %s, true)", (by_checks,))
+
+
+def _used(cursor: RealDictCursor, name: str, by_checks: str) -> bool:
+    _ask_as(cursor, by_checks)
     cursor.execute("SELECT EXISTS (SELECT FROM customers WHERE photo = %s) AS used", (name,))
     return cursor.fetchone()["used"]
 
