@@ -84,7 +84,9 @@ def remove(
         lb = reached(before.balancers, remotes)
         _keep_one_up(lb, names, force)
         with ThreadPoolExecutor(4) as pool:
-            drained = list(pool.map(lambda name: haproxy.drain(lb, name, limit), names))
+            drained = list(
+                pool.map(lambda name: haproxy.drain(lb, name, limit, console.print), names)
+            )
         for name, how in zip(names, drained, strict=True):
             if words := how.said(name):
                 console.print(words)

@@ -10,6 +10,7 @@ from invoke.exceptions import Exit
 from fabfile.operations import deployment, membership, reach, retiring, scaling
 from fabfile.operations import status as status_report
 from fabfile.operations.asking import asking
+from fabfile.tiers.balancer.haproxy import DRAIN_SECONDS
 from fabfile.tiers.tier import Tier
 
 BATCH = "app servers that change at once: a number or a percentage of them"
@@ -73,13 +74,17 @@ def add_server(
 @task(
     help={
         "name": "its name",
-        "limit": "seconds that its requests have to end",
+        "limit": "seconds that its requests, such as slow uploads, have to end",
         "force": "even if no other one is healthy",
         "wait": WAIT,
     }
 )
 def remove_server(
-    context: Context, name: str, limit: str = "30", force: bool = False, wait: bool = False
+    context: Context,
+    name: str,
+    limit: str = str(DRAIN_SECONDS),
+    force: bool = False,
+    wait: bool = False,
 ) -> None:
     """Remove an app server, also a dead or half-added one: remove-server --name s4."""
     scaling.remove([name], scaling.number("--limit", limit), force, wait)

@@ -76,7 +76,7 @@ class Rolling:
         (balancer,) = self._scenario.balancers
         with closing(Remote(balancer.name, balancer.ssh)) as lb:
             say(f"drain {name} in {balancer.name}")
-            if words := haproxy.drain(lb, name).said(name):
+            if words := haproxy.drain(lb, name, say=say).said(name):
                 say(words)
             try:
                 yield

@@ -8,7 +8,7 @@ the file has it, too. What differs in anything but the servers needs a reload.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -21,7 +21,10 @@ from fabfile.engine.waiting import AWAIT
 # In the file and at runtime: two failures take a server out, two successes back.
 CHECK = "check inter 1s fall 2 rise 2"
 UP_SECONDS = 30
-DRAIN_SECONDS = 30
+# What moves nothing for 30 s HAProxy ends by itself; this is for what goes on slowly.
+DRAIN_SECONDS = 600
+# After so many, a person wants to know what is awaited.
+QUIET_SECONDS = 30
 # Bits of srv_admin_state, section 9.3 at "show servers state". 0x04 only remembers that the file
 # once said `disabled`; it stays when the server is made ready.
 MAINTENANCE, DRAIN = 0x01, 0x08
@@ -137,11 +140,26 @@ class Drained(Enum):
         }[self]
 
 
-def drain(remote: Remote, server: str, seconds: int = DRAIN_SECONDS) -> Drained:
+def drain(
+    remote: Remote,
+    server: str,
+    seconds: int = DRAIN_SECONDS,
+    say: Callable[[str], None] = lambda words: None,
+) -> Drained:
     """Give a server no more requests and wait until it has none, `seconds` at most.
 
-    The only one that is up keeps its clients. Raises MachineError when HAProxy refuses.
+    `say` gets what is awaited when that takes its time. The only one that is up keeps its clients.
+    Raises MachineError when HAProxy refuses.
     """
+    quiet = min(seconds, QUIET_SECONDS)
+    how = _drain(remote, server, quiet)
+    if how is Drained.LEFT and seconds > quiet:
+        say(f"wait for the requests that {server} still has, {seconds - quiet} s at most")
+        how = _drain(remote, server, seconds - quiet)
+    return how
+
+
+def _drain(remote: Remote, server: str, seconds: int) -> Drained:
     output = remote.run(
         f"{LIBRARY}answers || exit {Drained.SILENT.value}\n"
         f"there {server} || exit {Drained.ABSENT.value}\n"

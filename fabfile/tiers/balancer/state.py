@@ -6,7 +6,13 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Port, Run, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.parts import MANAGEMENT
-from fabfile.tiers.balancer.haproxy import CHECK, LIBRARY, Configuration, Servers
+from fabfile.tiers.balancer.haproxy import (
+    CHECK,
+    DRAIN_SECONDS,
+    LIBRARY,
+    Configuration,
+    Servers,
+)
 from fabfile.tiers.balancer.seen import Seen
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.templates import render, template
@@ -58,6 +64,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         machine=machine,
         servers=servers,
         server_check=CHECK,
+        drain_seconds=DRAIN_SECONDS,
         # A public address may be one that a cloud translates, and no machine has.
         bound=scenario.entry if scenario.tier("firewall") else "*",
         statistics_address=str(machine.addresses.get(MANAGEMENT, "127.0.0.1")),

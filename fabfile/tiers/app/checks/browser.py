@@ -22,16 +22,19 @@ GONE_SECONDS = 3
 Files = Mapping[str, tuple[str, bytes] | tuple[str, bytes, str]]
 
 
-def png() -> bytes:
-    """Return a picture like no other: an application may keep one file for equal ones."""
+def png(side: int = 8) -> bytes:
+    """Return a picture like no other: an application may keep one file for equal ones.
+
+    It has so many pixels on each side, and about three bytes for each of them.
+    """
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
             struct.pack("!I", len(data)) + kind + data + struct.pack("!I", zlib.crc32(kind + data))
         )
 
-    rows = b"".join(b"\0" + secrets.token_bytes(24) for _ in range(8))
-    header = chunk(b"IHDR", struct.pack("!IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+    rows = b"".join(b"\0" + secrets.token_bytes(3 * side) for _ in range(side))
+    header = chunk(b"IHDR", struct.pack("!IIBBBBB", side, side, 8, 2, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + body
 
