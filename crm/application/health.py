@@ -1,8 +1,11 @@
-"""GET /health: what a proxy or a deployment asks to know whether this server can serve.
+"""What a proxy or a deployment asks to know whether this server can serve.
 
-Answers 200, or 503 with the part that is broken, as JSON::
+GET /health answers 200, or 503 with the part that is broken, as JSON::
 
     {"status": "ok", "database": "ok", "uploads": "ok", "server": "web1"}
+
+GET /alive answers 200 as long as the server answers at all. What is broken for all servers is best
+said by the pages themselves: most of them need no photo.
 
 The answer always comes within a few seconds, needs no session and sets no cookie.
 """
@@ -66,6 +69,12 @@ class UploadsProbe:
             self._failure = error
         finally:
             self._answered.set()
+
+
+@pages.get("/alive")
+def alive() -> Response:
+    """Return that this server answers."""
+    return jsonify(status="ok", server=socket.gethostname())
 
 
 @pages.get("/health")

@@ -10,7 +10,7 @@ from application import accounts, bodies
 from application.database import current_database
 
 # Without a session, and without a cookie: the proxy polls the first, browsers cache the second.
-SESSIONLESS = {"health.health", "static"}
+SESSIONLESS = {"health.alive", "health.health", "static"}
 ANONYMOUS = {"accounts.root", "accounts.login"}
 
 HEADERS = {

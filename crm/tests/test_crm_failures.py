@@ -136,6 +136,8 @@ def test_a_stopped_server_and_its_return(cluster: Cluster, browser: Browser) -> 
         assert api.status_code == 503 and api.json["error"]
         response = visitor.get("/health")
         assert response.status_code == 503 and response.json["database"] == "unavailable"
+        alive = visitor.get("/alive")
+        assert alive.status_code == 200 and "Set-Cookie" not in alive.headers
         assert visitor.get("/").status_code == 200
     finally:
         cluster.start()
