@@ -134,7 +134,8 @@ class Service:
         # One that systemd has started again and again does not come up by waiting.
         restarts = f'"$(systemctl show -P NRestarts {shlex.quote(self.unit)})"'
         hopeless = shlex.quote(f"[ {restarts} -gt {RESTARTS} ]")
+        # What was awaited comes last: of a failed step, the last lines are shown.
         return (
-            f"await {self.limit} {what} {shlex.quote(condition)} {hopeless} "
-            f"|| {{ journal {shlex.quote(self.unit)}; exit 1; }}"
+            f"awaited=$(await {self.limit} {what} {shlex.quote(condition)} {hopeless}) || "
+            f"{{ journal {shlex.quote(self.unit)}; printf '%s\\n' \"$awaited\"; exit 1; }}"
         )
