@@ -47,7 +47,7 @@ def _spread(wanted: Scenario, awaited: Sequence[str]) -> Counter[str]:
 
     def asked(_left: float) -> bool:
         try:
-            answer = browser.get(wanted.url + wanted.application.health.lstrip("/"), timeout=5)
+            answer = browser.get(wanted.url + wanted.application.health[0].lstrip("/"), timeout=5)
             good = answer.status_code == 200
             served[answer.headers.get("X-Served-By", "nobody") if good else "nobody"] += 1
         except requests.RequestException:

@@ -21,7 +21,7 @@ KEYS: Keys = {
     "source": (str, REQUIRED),
     "start": (str, REQUIRED),
     "processes": (dict, {}),
-    "health": (str, REQUIRED),
+    "health": (list, REQUIRED),
     "ref": (str, ""),
     "packages": (list, ()),
     "build_packages": (list, ()),
@@ -78,8 +78,11 @@ def _is_table(name: object, given: object, mistakes: list[str]) -> bool:
 
 
 def _read(entry: str, given: Table, mistakes: list[str]) -> Application:
+    if "health" in given and not isinstance(given["health"], list):
+        given = {**given, "health": [given["health"]]}
     table = read_table({entry: given}, entry, KEYS, mistakes)
     _check_words(entry, table, mistakes)
+    _check_health(entry, table["health"], "health" in given, mistakes)
     _check_source(entry, table, mistakes)
     _check_environment(entry, table, mistakes)
     lists = {key: tuple(table[key]) for key, (kind, _) in KEYS.items() if kind is list}
@@ -112,8 +115,6 @@ def _check_words(entry: str, table: Table, mistakes: list[str]) -> None:
             f"{entry}['name'] is {table['name']!r}, it must begin with a lower-case "
             "letter and hold only lower-case letters, digits, '-' and '_', 31 at most"
         )
-    if table["health"] and not table["health"].startswith("/"):
-        mistakes.append(f"{entry}['health'] is {table['health']!r}, it must begin with /")
     for key in ("packages", "build_packages", "exclude", "temporary"):
         if not all(isinstance(value, str) for value in table[key]):
             mistakes.append(f"{entry}[{key!r}] is {table[key]!r}, each must be text")
@@ -125,6 +126,17 @@ def _check_words(entry: str, table: Table, mistakes: list[str]) -> None:
         mistakes.append(f"{entry}['log'] is {table['log']!r}, it must be all or errors")
     if table["secure"] and not table["seed"]:
         mistakes.append(f"{entry}['secure'] comes after the seed: add 'seed', or remove it")
+
+
+def _check_health(entry: str, pages: list[Any], given: bool, mistakes: list[str]) -> None:
+    if given and not pages:
+        mistakes.append(f"{entry}['health'] names no page; name one that answers 200")
+    for page in pages:
+        if not isinstance(page, str) or not page.startswith("/"):
+            mistakes.append(f"{entry}['health'] is {page!r}, it must begin with /")
+        elif pages.count(page) > 1:
+            mistakes.append(f"{entry}['health'] names {page} twice; remove one")
+            break
 
 
 def _check_source(entry: str, table: Table, mistakes: list[str]) -> None:

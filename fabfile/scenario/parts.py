@@ -86,7 +86,7 @@ class Application:
     build_packages: tuple[str, ...]  # on the machine that builds only
     start: str
     processes: tuple[Process, ...]
-    health: str
+    health: tuple[str, ...]  # pages that answer 200; the first tells that it works at all
     build: str
     files: Mapping[str, Path]  # put into the release: name there -> file of this computer
     migrate: str

@@ -99,7 +99,7 @@ def test_a_stranger_on_a_port_is_named_before_anything_is_changed(
             "stop that or choose another port: PORTS in config.py\nNothing was changed."
         )
         # It answers 200, and that is not the health of ours.
-        condition = health.healthy(f"{unit}.service", port, "/health")
+        condition = health.healthy(f"{unit}.service", port, ["/health"])
         assert f"port {port} is not" in repaired.do(name, condition, code=1)
     finally:
         repaired.do(name, f"systemctl stop stranger; systemctl start {unit}")

@@ -18,10 +18,10 @@ cat "$0.$name" 2>/dev/null || :
 """
 
 
-def rows(*servers: tuple[str, int, str]) -> str:
+def rows(*servers: tuple[str, int, str], backend: str = "app") -> str:
     """Return what `show stat` says of servers: name, sessions, status."""
-    lines = [f"app,{name},0,0,{busy}{',' * 13}{status}" for name, busy, status in servers]
-    return "\n".join(["# pxname,svname", *lines, "app,BACKEND,0,0,9", ""])
+    lines = [f"{backend},{name},0,0,{busy}{',' * 13}{status}" for name, busy, status in servers]
+    return "\n".join(["# pxname,svname", *lines, f"{backend},BACKEND,0,0,9{',' * 13}UP", ""])
 
 
 @pytest.fixture
@@ -54,22 +54,25 @@ def test_it_waits_until_a_server_is_up(haproxy):
     assert done.stdout.strip().endswith("s for s1 to be up in HAProxy; last seen: DOWN")
 
 
-CHECKED = """# pxname,svname,,,,,,,,,,,,,,,,status,addr,check_status,check_code,check_desc
+CHECKED = """# pxname,svname,,,,,,,,,,,,,,,,status,addr,check_status,check_code,check_desc,last_chk
 app,s1,,,,,,,,,,,,,,,,UP,10.1.3.11:3000,L7OK,200,Layer7 check passed
 app,s2,,,,,,,,,,,,,,,,DOWN,10.1.3.12:3000,L4TOUT,,Layer4 timeout
 app,s3,,,,,,,,,,,,,,,,UP,10.1.3.13:3000,INI,,Initializing
 app,s5,,,,,,,,,,,,,,,,DOWN 1/2,10.1.3.15:3000,L7STS,503,Layer7 wrong status
+app,s6,,,,,,,,,,,,,,,,DOWN,10.1.3.16:3000,L7STS,500,Layer7 wrong status,Oh no comment: /login
 app,BACKEND,,,,,,,,,,,,,,,,UP,,,,
+app-alive,s6,,,,,,,,,,,,,,,,UP,10.1.3.16:3000,L7OK,200,Layer7 check passed
 """
 
 
 def test_what_it_says_of_servers_that_are_not_up(haproxy):
     assert haproxy("unseen s1", show_stat=CHECKED).stdout == ""
-    assert haproxy("unseen s1 s2 s3 s4 s5", show_stat=CHECKED).stdout.splitlines() == [
+    assert haproxy("unseen s1 s2 s3 s4 s5 s6", show_stat=CHECKED).stdout.splitlines() == [
         "HAProxy has s2 (10.1.3.12:3000) as DOWN, Layer4 timeout",
         "HAProxy has s3 (10.1.3.13:3000) as not checked so far",
         "HAProxy has no server s4",
         "HAProxy has s5 (10.1.3.15:3000) as DOWN 1/2, Layer7 wrong status 503",
+        "HAProxy has s6 (10.1.3.16:3000) as DOWN, Layer7 wrong status 500 at /login",
     ]
     assert haproxy("unseen s1", show_stat="").stdout == "HAProxy has no server s1\n"
     done = haproxy("seen 1 s1 s2", show_stat=CHECKED)
@@ -120,3 +123,68 @@ def test_a_server_that_haproxy_does_not_drain_is_an_error(haproxy):
 def test_a_server_is_removed_when_its_requests_have_ended(haproxy):
     deleted = {"del_server_app_s1": "Server deleted.\n"}
     assert haproxy("remove s1 1", show_stat=rows(("s1", 0, "UP")), **deleted).returncode == 0
+
+
+def both(*servers: tuple[str, int, str, str]) -> str:
+    """Return what `show stat` says of servers with two statuses: by all pages, by the first."""
+    deep = rows(*((name, busy, status) for name, busy, status, _ in servers))
+    alive = rows(*((name, 2, status) for name, _, _, status in servers), backend="app-alive")
+    return deep + alive
+
+
+@pytest.mark.parametrize(
+    ("servers", "statuses", "shown"),
+    [
+        (
+            [("s1", 0, "DOWN", "UP"), ("s2", 1, "UP", "UP"), ("s3", 0, "DOWN 1/2", "DOWN")],
+            "s1 DOWN\ns2 UP\ns3 DOWN 1/2\n",
+            "s1: DOWN (of its pages, the first answers), 2 sessions\n"
+            "s2: UP, 3 sessions\ns3: DOWN 1/2, 2 sessions\n",
+        ),
+        (
+            [("s1", 0, "DOWN", "UP"), ("s2", 1, "MAINT", "MAINT"), ("s3", 0, "DOWN", "DOWN")],
+            "s1 UP\ns2 MAINT\ns3 DOWN\n",
+            "s1: UP (by its first page: no server answers all), 2 sessions\n"
+            "s2: MAINT, 3 sessions\ns3: DOWN, 2 sessions\n",
+        ),
+    ],
+)
+def test_a_server_that_answers_its_first_page_serves_when_none_answers_all(
+    haproxy, servers, statuses, shown
+):
+    assert haproxy("statuses", show_stat=both(*servers)).stdout == statuses
+    assert haproxy("shown", show_stat=both(*servers)).stdout == shown
+
+
+@pytest.mark.parametrize(
+    ("other", "code"),
+    [(("UP", "UP"), 1), (("DOWN", "UP"), 1), (("DOWN", "DOWN"), 0), (("MAINT", "MAINT"), 0)],
+)
+def test_the_last_server_that_could_serve_is_alone(haproxy, other, code):
+    stat = both(("s1", 0, "UP", "UP"), ("s2", 0, *other))
+    assert haproxy("alone s1", show_stat=stat).returncode == code
+
+
+def test_what_is_done_to_a_server_is_done_in_both_backends(haproxy, tmp_path):
+    stat = both(("s1", 0, "UP", "UP"), ("s2", 0, "UP", "UP"))
+    done = haproxy("maintain s1 1; ready s1 1", show_stat=stat)
+    assert "requests of s1 to end; last seen: 2" in done.stdout
+    added = {f"add_server_{each}_s4_10.1.3.14:3000_check" for each in ("app", "app-alive")}
+    registered = dict.fromkeys(added, "New server registered.\n")
+    done = haproxy("add s4 10.1.3.14:3000 check", show_stat=stat, **registered)
+    assert done.returncode == 0, done.stdout
+    asked = (tmp_path / "socat.asked").read_text().splitlines()
+    assert [line for line in asked if line != "show stat"] == [
+        f"{command} {each}/{rest}"
+        for command, rest in (
+            ("set server", "s1 state drain"),
+            ("shutdown sessions server", "s1"),
+            ("set server", "s1 state maint"),
+            ("set server", "s1 state ready"),
+        )
+        for each in ("app", "app-alive")
+    ] + [
+        line
+        for each in ("app", "app-alive")
+        for line in (f"add server {each}/s4 10.1.3.14:3000 check", f"enable health {each}/s4")
+    ]

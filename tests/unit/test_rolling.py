@@ -1,12 +1,14 @@
 """Batches, and HAProxy's file against its process: what can be told without a machine."""
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from fabfile.tiers.app import servers
 from fabfile.tiers.app import state as app
 from fabfile.tiers.app.rolling import BatchError, batch_size
+from fabfile.tiers.balancer import state as balancer
 from fabfile.tiers.balancer.haproxy import Configuration, Servers
 
 FILE = "global\n    maxconn 4000\nbackend app\n{}"
@@ -80,7 +82,11 @@ def test_any_other_difference_needs_one(machine, tmp_path, now) -> None:
     assert configuration_key(machine, tmp_path, now, FILE.format(S1 + S2)) == ""
 
 
+BOTH = "app s1 10.1.3.11:3000 0\napp s2 10.1.3.12:3000 5\n"
 WANTED = {"s1": ("10.1.3.11:3000", False), "s2": ("10.1.3.12:3000", True)}
+
+
+ALIVE = BOTH.replace("app", "app-alive")
 
 
 def words(facts: str, changed=()) -> str:
@@ -91,14 +97,25 @@ def words(facts: str, changed=()) -> str:
 @pytest.mark.parametrize(
     ("facts", "summary"),
     [
-        ("s1 10.1.3.11:3000 0\ns2 10.1.3.12:3000 5\n", ""),
-        ("s1 10.1.3.11:3000 0\n", "add s2"),
-        ("s1 10.1.3.11:3000 0\ns2 10.1.3.12:3000 0\n", "set s2 aside"),
-        ("s1 10.1.3.11:3000 4\ns2 10.1.3.12:3000 5\n", ""),
-        ("s1 10.1.3.11:3000 8\ns2 10.1.3.12:3000 1\n", "put s1 back in service"),
-        ("s1 10.1.3.9:3000 0\ns2 10.1.3.12:3000 5\n", "move s1"),
-        ("s1 10.1.3.11:3000 0\ns2 10.1.3.12:3000 5\ns9 10.1.3.19:3000 0\n", "remove s9"),
+        (BOTH, ""),
+        ("app s1 10.1.3.11:3000 0\n", "add s2"),
+        ("app s1 10.1.3.11:3000 0\napp s2 10.1.3.12:3000 0\n", "set s2 aside"),
+        ("app s1 10.1.3.11:3000 4\napp s2 10.1.3.12:3000 5\n", ""),
+        ("app s1 10.1.3.11:3000 8\napp s2 10.1.3.12:3000 1\n", "put s1 back in service"),
+        ("app s1 10.1.3.9:3000 0\napp s2 10.1.3.12:3000 5\n", "move s1"),
+        (
+            "app s1 10.1.3.11:3000 0\napp s2 10.1.3.12:3000 5\napp s9 10.1.3.19:3000 0\n",
+            "remove s9",
+        ),
         ("", ""),
+        # Where several pages are asked for, each server is in two backends.
+        (BOTH + ALIVE, ""),
+        (f"{BOTH}app s9 10.1.3.19:3000 0\n{ALIVE}", "remove s9"),
+        (f"{BOTH}{ALIVE}app-alive s9 10.1.3.19:3000 1\n", "remove s9"),
+        (BOTH + ALIVE.replace("3000 0", "3000 8"), "put s1 back in service"),
+        (BOTH + ALIVE.replace("3000 5", "3000 0"), "set s2 aside"),
+        (BOTH + ALIVE.replace("3.11", "3.9"), "move s1"),
+        (BOTH.splitlines()[0] + "\n" + ALIVE, "move s2"),
     ],
 )
 def test_the_running_haproxy_gets_what_it_lacks(facts, summary) -> None:
@@ -106,4 +123,28 @@ def test_the_running_haproxy_gets_what_it_lacks(facts, summary) -> None:
 
 
 def test_a_reload_brings_the_servers_too() -> None:
-    assert words("s1 10.1.3.11:3000 0\n", changed=("file",)) == ""
+    assert words("app s1 10.1.3.11:3000 0\n", changed=("file",)) == ""
+
+
+def balanced(scenario, *pages: str) -> list[str]:
+    """Return the lines of haproxy.cfg for an application that is asked for these pages."""
+    wanted = replace(scenario, application=replace(scenario.application, health=pages))
+    desired = balancer.desired(wanted, wanted.machine("lb"))
+    (file,) = (each for each in desired if isinstance(each, Configuration))
+    return [line.strip() for line in file.content.splitlines()]
+
+
+def test_one_page_needs_one_backend_and_several_need_one_that_asks_for_the_first(scenario) -> None:
+    one, two = balanced(scenario, "/health"), balanced(scenario, "/health", "/login")
+    assert [line for line in one if line not in two] == []
+    assert not any("app-alive" in line or "nbsrv" in line for line in one)
+    assert "use_backend app-alive if { nbsrv(app) eq 0 }" in two
+    begin, last = two.index("backend app"), two.index("backend app-alive")
+    asked = {
+        page: [at for at, line in enumerate(two) if f"uri '{page}'" in line]
+        for page in ("/health", "/login")
+    }
+    assert [begin < at < last for at in asked["/health"]] == [True, False]
+    assert [begin < at < last for at in asked["/login"]] == [True]
+    servers = [line for line in two if line.startswith("server ")]
+    assert servers == 2 * [line for line in one if line.startswith("server ")]

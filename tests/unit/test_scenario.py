@@ -101,6 +101,12 @@ MISTAKES = [
     ("APPLICATIONS.crm.files", {"x": "nowhere"}, "['files']['x'] is 'nowhere', no such file"),
     ("APPLICATIONS.crm.uploads", "/var/lib", "['uploads'] has '/var/lib', it must be a path in"),
     ("APPLICATIONS.crm.uid", 901, "['uid'] is 901, which crm has"),
+    ("APPLICATIONS.crm.health", "health", "['health'] is 'health', it must begin with /"),
+    ("APPLICATIONS.crm.health", ["/a", 5], "['health'] is 5, it must begin with /"),
+    ("APPLICATIONS.crm.health", {}, "['health'] is {}, it must begin with /"),
+    ("APPLICATIONS.crm.health", [], "['health'] names no page; name one that answers 200"),
+    ("APPLICATIONS.crm.health", ["/a", "/a"], "['health'] names /a twice; remove one"),
+    ("APPLICATIONS.crm.health", None, "APPLICATIONS['crm'] has no 'health'; add it"),
     ("APPLICATIONS.crm.log", "none", "['log'] is 'none', it must be all or errors"),
     ("LAB.bridge_prefix", "a-long-prefix-", "LAB['bridge_prefix'] makes the bridge name"),
     ("LAB.directory", "lab", "LAB['directory'] is 'lab', it must be an absolute path"),
@@ -131,6 +137,13 @@ def test_no_machine_at_all_is_one_mistake_that_names_the_way_out(entries, mistak
 def test_one_mistake_makes_one_sentence(entries, mistakes):
     entries["MACHINES"]["s2"]["lan3"] = "10.1.3.11"
     assert len(mistakes()) == 1
+
+
+@pytest.mark.parametrize("given", ["/health", ["/health"], ["/health", "/login"]])
+def test_one_page_or_several_tell_whether_an_application_works(entries, read, given):
+    entries["APPLICATIONS"]["crm"]["health"] = given
+    wanted = (given,) if isinstance(given, str) else tuple(given)
+    assert read().application.health == wanted
 
 
 def test_all_mistakes_are_told_at_once(entries, mistakes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from fabfile.engine.resources.ports import listeners
 
@@ -19,28 +20,28 @@ def works(process: str) -> str:
     return f'grep -qs "^State:.[RSDI]" "/proc/{process}/status"'
 
 
-def healthy(unit: str, port: int, path: str, host: str = HERE) -> str:
-    """Return a condition: the health path answers 200 here, and it is the unit that answers."""
+def healthy(unit: str, port: int, pages: Sequence[str], host: str = HERE) -> str:
+    """Return a condition: all pages answer 200 here, and it is the unit that answers."""
     ours = f'[ "$({listeners(port)} | cut -d " " -f 2 | sort -u)" = {unit} ]'
     named = f"{{ echo 'port {port} is not, or not only, that of {unit}'; false; }}"
-    return f"{{ {ours} || {named}; }} && {answers_well(port, path, host)}"
+    return f"{{ {ours} || {named}; }} && {answers_well(port, pages, host)}"
 
 
-def answers_well(port: int, path: str, host: str = HERE) -> str:
-    """Return a condition: the health path answers 200 here, whoever it is that answers.
+def answers_well(port: int, pages: Sequence[str], host: str = HERE) -> str:
+    """Return a condition: all pages answer 200 here, whoever it is that answers.
 
     `host` is the name or address that is asked for, as many applications answer to their own only.
     """
-    return _answers(port, path, ATTEMPT_SECONDS, GOOD, host)
+    return " && ".join(_answers(port, page, ATTEMPT_SECONDS, GOOD, host) for page in pages)
 
 
-def responsive(port: int, path: str, starting: int, host: str = HERE) -> str:
-    """Return a condition: the health path answers, whatever it says, or has had no time to yet.
+def responsive(port: int, page: str, starting: int, host: str = HERE) -> str:
+    """Return a condition: the page answers, whatever it says, or has had no time to yet.
 
     What it says to be away is not brought back by a restart. `starting` is how many seconds
     "$main_pid" may take until it listens.
     """
-    attempt = _answers(port, path, ATTEMPT_SECONDS, ANY, host)
+    attempt = _answers(port, page, ATTEMPT_SECONDS, ANY, host)
     listens = f"ss -Hltn 'sport = :{port}' | grep -q ."
     age = '$(ps -o etimes= -p "$main_pid")'
     starts = f"{{ ! {listens} && [ {age} -lt {starting} ]; }}"
@@ -62,11 +63,13 @@ def same_files(mount: str, directory: str) -> str:
     return f'{{ set -- $({devices}); [ "$1" = "$2" ]; }}'
 
 
-def _answers(port: int, path: str, seconds: int, pattern: str, host: str) -> str:
+def _answers(port: int, page: str, seconds: int, pattern: str, host: str) -> str:
     """Return a condition: the first line of the answer is like the pattern. Bash opens the port."""
-    request = f"GET {path} HTTP/1.0\\r\\nHost: {host}\\r\\n\\r\\n"
+    request = f"GET %s HTTP/1.0\\r\\nHost: {host}\\r\\n\\r\\n"
     script = (
-        f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{request}' >&3; "
+        # Which of several it is stands before what it says, if it says anything.
+        f'page={shlex.quote(page)}; echo -n "$page: "; '
+        f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{request}' \"$page\" >&3; "
         f'IFS= read -r line <&3; echo "$line"; [[ $line == {pattern} ]]'
     )
     return f"timeout {seconds} bash -c {shlex.quote(script)}"

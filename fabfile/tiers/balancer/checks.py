@@ -40,7 +40,7 @@ def _server(browser: requests.Session, url: str) -> str:
 
 def _page(site: Site) -> str:
     # What no application makes a session for, as CRM_2017 does for each other page.
-    return site.scenario.url + site.scenario.application.health.lstrip("/")
+    return site.scenario.url + site.scenario.application.health[0].lstrip("/")
 
 
 def _browser() -> requests.Session:
@@ -128,4 +128,9 @@ def _given(site: Site) -> dict[str, int]:
     text: str = site.program(site.first("balancer").name, STATISTICS, SOCKET)
     rows = csv.DictReader(text.removeprefix("# ").splitlines())
     servers = {machine.name for machine in site.scenario.tier("app")}
-    return {row["svname"]: int(row["lbtot"]) for row in rows if row["svname"] in servers}
+    given: Counter[str] = Counter()
+    for row in rows:
+        # In each backend that has it.
+        if row["svname"] in servers:
+            given[row["svname"]] += int(row["lbtot"])
+    return given

@@ -75,30 +75,32 @@ class Servers:
     key: str = "servers of the running HAProxy"
 
     def probe(self) -> str:
-        """Print name, address and administrative state of each server."""
+        """Print backend, name, address and administrative state of each server."""
         return f"{LIBRARY}states"
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Add, remove, set aside and take back servers, without a reload."""
-        running = {
-            name: (address, int(state))
-            for name, address, state in (line.split() for line in facts.splitlines() if line)
-        }
+        running: dict[str, dict[str, tuple[str, int]]] = {}
+        rows = [line.split() for line in facts.splitlines() if line]
+        for backend, name, address, state in rows:
+            running.setdefault(name, {})[backend] = (address, int(state))
         if not running or changed & {*self.reloading}:
             return None
+        backends = {backend for backend, *_ in rows}
         words: list[str] = []
         steps: list[str] = []
         for name, (address, aside) in self.wanted.items():
-            there, state = running.get(name, ("", 0))
-            if there != address:
+            there = running.get(name, {})
+            states = [state for _, state in there.values()]
+            if {*there} != backends or {where for where, _ in there.values()} != {address}:
                 words.append(f"{'move' if there else 'add'} {name}")
                 steps += [f"remove {name} {DRAIN_SECONDS}"] if there else []
                 steps += [f"add {name} {address} '{CHECK}'"]
                 steps += [] if aside else [f"ready {name} {UP_SECONDS}"]
-            elif aside and not state & MAINTENANCE:
+            elif aside and not all(state & MAINTENANCE for state in states):
                 words.append(f"set {name} aside")
                 steps.append(f"maintain {name} {DRAIN_SECONDS}")
-            elif not aside and state & (MAINTENANCE | DRAIN):
+            elif not aside and any(state & (MAINTENANCE | DRAIN) for state in states):
                 words.append(f"put {name} back in service")
                 steps.append(f"ready {name} {UP_SECONDS}")
         for name in running.keys() - self.wanted.keys():
@@ -115,7 +117,10 @@ class Servers:
 
 
 def statuses(remote: Remote) -> dict[str, str]:
-    """Return what the balancer thinks of each server, as UP, DOWN, DRAIN or MAINT."""
+    """Return what the balancer thinks of each server, as UP, DOWN, DRAIN or MAINT.
+
+    As long as none answers all pages that `health` lists, one that answers the first is up.
+    """
     output = remote.run(f"{LIBRARY}statuses")
     return dict(line.split(" ", 1) for line in output.text.splitlines() if " " in line)
 
@@ -177,7 +182,7 @@ def ready(remote: Remote, server: str, wait: bool = True) -> None:
 
     Without `wait`, HAProxy's own checks decide when it gets some.
     """
-    back = f"ready {server} {UP_SECONDS}" if wait else f"api 'set server app/{server} state ready'"
+    back = f"ready {server} {UP_SECONDS}" if wait else f"set_state {server} ready"
     output = remote.run(f"{LIBRARY}there {server} || exit 0\n{back}", seconds=UP_SECONDS + 30)
     if output.code:
         raise MachineError(remote.name, output.text.strip())

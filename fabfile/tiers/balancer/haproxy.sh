@@ -9,18 +9,53 @@ tell() { # COMMAND ANSWER: HAProxy must answer so
   [ "$said" = "$2" ] || { echo "HAProxy answers '$1' with: $said"; return 1; }
 }
 
-# Columns of `show stat`, section 9.1: 5 sessions, 18 status.
-column() { # SERVER NUMBER
-  api 'show stat' | awk -F, -v s="$1" -v c="$2" '$1 == "app" && $2 == s { print $c }'
+# The backend `app` has all servers. Where it asks for several pages, `app-alive` has them, too, and
+# asks for the first: it serves as long as no server is up in `app`. See haproxy.cfg.
+
+# Of each server in each of them: backend, server, sessions, status (`show stat`, section 9.1).
+rows() {
+  api 'show stat' | awk -F, '$1 ~ /^app(-alive)?$/ { print $1, $2, $5, $18 }'
 }
 
-statuses() {
-  api 'show stat' | awk -F, '$1 == "app" && $2 != "BACKEND" { print $2, $18 }'
+places() { # SERVER: the backends that have it, or `app`, which should
+  rows | awk -v s="$1" '$2 == s { print $1; n++ } END { if (!n) print "app" }'
 }
 
-# Name, address:port and administrative state of each server.
+busy() { # SERVER: its sessions
+  rows | awk -v s="$1" '$2 == s { sum += $3; n++ } END { if (n) print sum }'
+}
+
+# Of each server: name, status as far as it decides whether it serves, and for a person what else
+# there is to know, behind a tab each.
+judged() {
+  rows | awk '
+    $2 == "BACKEND" { next }
+    { status = $4 ($5 == "" ? "" : " " $5); sum[$2] += $3 }
+    $1 == "app-alive" { alive[$2] = status; next }
+    { names[++n] = $2; of[$2] = status; if (status ~ /^UP/) up = 1 }
+    END {
+      for (i = 1; i <= n; i++) {
+        name = names[i]
+        status = !up && (name in alive) ? alive[name] : of[name]
+        more = ""
+        if (of[name] ~ /^DOWN/ && alive[name] ~ /^UP/)
+          more = up ? " (of its pages, the first answers)" : " (by its first page: no server answers all)"
+        print name "\t" status "\t" more ", " sum[name] (sum[name] == 1 ? " session" : " sessions")
+      }
+    }'
+}
+
+statuses() { judged | awk -F'\t' '{ print $1, $2 }'; }
+
+shown() { judged | awk -F'\t' '{ print $1 ": " $2 $3 }'; }
+
+status() { # SERVER
+  judged | awk -F'\t' -v s="$1" '$1 == s { print $2 }'
+}
+
+# Backend, name, address:port and administrative state of each server.
 states() {
-  api 'show servers state app' | awk 'NR > 2 && NF { print $4, $5 ":" $19, $7 }'
+  api 'show servers state' | awk '$2 ~ /^app(-alive)?$/ { print $2, $4, $5 ":" $19, $7 }'
 }
 
 poll() { # SECONDS WHAT VALUE COMMAND: until one of these functions prints the value
@@ -34,10 +69,15 @@ now=\$($4); echo \"\$now\"; [ \"\$now\" = '$3' ]"
 unseen() { # SERVER...: prints of each that is not up what HAProxy's checks say of it
   api 'show stat' | awk -F, -v wanted="$*" '
     function field(name) { return name in at ? $at[name] : "" }
+    # A page has itself as the comment of its check.
+    function page(  last) {
+      last = field("last_chk")
+      return sub(/.*comment: /, "", last) ? " at " last : ""
+    }
     BEGIN { count = split(wanted, names, " ") }
     sub(/^# /, "") { for (n = 1; n <= NF; n++) at[$n] = n }
     $1 == "app" {
-      if ($18 !~ /^UP/) said[$2] = $18 ", " field("check_desc") " " field("check_code")
+      if ($18 !~ /^UP/) said[$2] = $18 ", " field("check_desc") " " field("check_code") page()
       else said[$2] = field("check_status") == "INI" ? "not checked so far" : "up"
       where[$2] = field("addr")
     }
@@ -65,31 +105,45 @@ left=\$(unseen $*); [ -z \"\$left\" ]" >/dev/null && return
 
 answers() { api 'show info' | grep -q Uptime; }
 
-there() { [ -n "$(column "$1" 18)" ]; }
+there() { [ -n "$(status "$1")" ]; }
 
-alone() { ! statuses | grep -v "^$1 " | grep -q ' UP'; } # SERVER: no other one is up
+alone() { # SERVER: no other one is up; without it, those are asked that answer the first page
+  ! rows | awk -v s="$1" '$2 != s && $2 != "BACKEND" { print $4 }' | grep -q UP
+}
+
+set_state() { # SERVER STATE
+  for place in $(places "$1"); do
+    tell "set server $place/$1 state $2" '' || return 1
+  done
+}
 
 drain() { # SERVER SECONDS: no more requests for it, and those that run end; 5 when some are left
-  tell "set server app/$1 state drain" '' || return 1
-  poll "$2" "the requests of $1 to end" 0 "column $1 5" || return 5
+  set_state "$1" drain || return 1
+  poll "$2" "the requests of $1 to end" 0 "busy $1" || return 5
 }
 
 maintain() { # SERVER SECONDS: as drain, but what does not end in time is cut off; no checks either
-  drain "$1" "$2" || api "shutdown sessions server app/$1"
-  tell "set server app/$1 state maint" ''
+  drain "$1" "$2" || for place in $(places "$1"); do
+    api "shutdown sessions server $place/$1"
+  done
+  set_state "$1" maint
 }
 
 ready() { # SERVER SECONDS
-  tell "set server app/$1 state ready" '' || return 1
-  poll "$2" "$1 to be up in HAProxy" UP "column $1 18"
+  set_state "$1" ready || return 1
+  poll "$2" "$1 to be up in HAProxy" UP "status $1"
 }
 
 add() { # SERVER ADDRESS OPTIONS: in maintenance, until it is made ready
-  tell "add server app/$1 $2 $3" 'New server registered.' || return 1
-  tell "enable health app/$1" ''
+  for place in $(rows | awk '$2 == "BACKEND" { print $1 }'); do
+    tell "add server $place/$1 $2 $3" 'New server registered.' || return 1
+    tell "enable health $place/$1" '' || return 1
+  done
 }
 
 remove() { # SERVER SECONDS
   maintain "$1" "$2" || return 1
-  poll 10 "HAProxy to let go of $1" 'Server deleted.' "api 'del server app/$1'"
+  for place in $(places "$1"); do
+    poll 10 "HAProxy to let go of $1" 'Server deleted.' "api 'del server $place/$1'" || return 1
+  done
 }

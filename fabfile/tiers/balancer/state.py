@@ -58,8 +58,12 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         )
         for server in scenario.tier("app")
     }
+    deep = scenario.application.health[1:]
     text = render(
         CONFIGURATION,
+        # What a user could make fail on all servers must leave them in service: the first page
+        # decides alone where no server answers all of them.
+        backends={"app": deep, **({"app-alive": ()} if deep else {})},
         scenario=scenario,
         machine=machine,
         servers=servers,
@@ -104,10 +108,4 @@ def application() -> str:
 
 def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of the balancer: HAProxy's view of each server."""
-    # Fields of `show stat`: 2 is the server, 5 its sessions now, 18 its state.
-    fields = (
-        'awk -F, \'NF && !/^#/ && $2 != "FRONTEND" && $2 != "BACKEND" '
-        '{ print $2 ": " $18 ", " $5 ($5 == 1 ? " session" : " sessions") }\''
-    )
-    ask = "echo 'show stat' | socat -t 5 stdio /run/haproxy/admin.sock"
-    return View((UNIT,), f"{ask} | {fields}")
+    return View((UNIT,), f"{LIBRARY}shown")

@@ -10,17 +10,26 @@ KNOWN = {"crm": crm.checks, "crm-2017": crm_2017.checks}
 
 
 def checks(site: Site) -> list[Check]:
-    """Use the application; of one whose forms nobody has described, only its health.
+    """Use the application, and ask each server for the pages that `health` lists.
+
+    Of one whose forms nobody has described, these pages are all that is known.
 
     While nobody serves, which the balancer's check says, there is nothing to be used.
     """
     application = site.scenario.application
     if not site.scenario.serving:
         return processes.checks(site)
-    return [*KNOWN.get(application.name, _answers)(site), *processes.checks(site)]
+    known = KNOWN.get(application.name)
+    # That all servers answer the first page is what the balancer's check says.
+    pages = application.health[1:] if known else application.health
+    return [
+        *(known(site) if known else []),
+        *(_answered(site, page) for page in pages),
+        *processes.checks(site),
+    ]
 
 
-def _answers(site: Site) -> list[Check]:
-    browser, path = Browser(site.scenario), site.scenario.application.health
-    sentence = f"application: every server answers {path}"
-    return [judged(sentence, lambda: browser.everywhere(path, b""))]
+def _answered(site: Site, page: str) -> Check:
+    browser = Browser(site.scenario)
+    sentence = f"application: every server answers {page}"
+    return judged(sentence, lambda: browser.everywhere(page, b""))
