@@ -9,9 +9,10 @@ that keep the scenario's lock on different machines, since they do not reach the
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
-from fabfile.engine.change import Resource
+from fabfile.engine.change import Change, Resource
 from fabfile.engine.resources import Run
 from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
@@ -28,6 +29,29 @@ OPTIONS = {
     "PGCONNECT_TIMEOUT": "5",
     "PGOPTIONS": "-c client_min_messages=warning",
 }
+
+
+# What is said in place of what was done, when the database cannot be asked: psql ends with 2 then.
+SILENT = "nobody answers"
+
+
+@dataclass(frozen=True)
+class Step(Run):
+    """A step that was done or not, which nobody can tell as long as the database is silent."""
+
+    database: str = ""  # the machine
+
+    def probe(self) -> str:
+        """Print what any other command does, and `silent` when the database cannot be asked."""
+        return f"{super().probe()}\n! has_line \"$recorded\" '{SILENT}' || echo silent"
+
+    def plan(self, facts: str, changed: Set[str]) -> Change | None:
+        """Do it unless it was done; the change looks again before it does."""
+        change = super().plan(facts, changed)
+        if not change or "silent" not in facts.splitlines():
+            return change
+        why = f"{self.database} gives no answer now"
+        return replace(change, summary=f"look again whether to {change.summary}: {why}")
 
 
 def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -48,14 +72,21 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
         ("replace the public accounts", "secure", application.secure, {**first, **token}),
         ("make the account of the checks", f"account {login}", application.checks, checks),
     )
+    recorded = Survey(
+        "recorded",
+        f"{_connection(scenario)} <<'SQL' || [ $? != 2 ] || echo '{SILENT}'\n"
+        "SELECT what FROM deployer.done;\nSQL\n",
+    )
+    (silent,) = (each.name for each in scenario.tier("database"))
     return [
-        Run(
+        Step(
             f"{words} of {application.name}",
             _locked(scenario),
             unless=_recorded(scenario, what),
             files={"step": _once(scenario, what, command, variables).encode()},
-            told=(Survey("recorded", _psql(scenario, "SELECT what FROM deployer.done;")), what),
+            told=(recorded, what),
             seconds=SECONDS,
+            database=silent,
         )
         for words, what, command, variables in steps
         if command

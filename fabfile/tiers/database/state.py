@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fabfile.engine.change import Change, Resource
-from fabfile.engine.resources import Memory, Packages, Port, Run, Service
+from fabfile.engine.resources import File, Memory, Packages, Port, Run, Service
 from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.credentials import scram_verifier
@@ -19,6 +19,8 @@ from fabfile.scenario.debian import Debian
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
 from fabfile.tiers.database import limits
+from fabfile.tiers.database import role as roles
+from fabfile.tiers.database.settings import Settings, query, wanted
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
@@ -65,20 +67,12 @@ def variables(scenario: Scenario) -> dict[str, str]:
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the database server looks like."""
     port = scenario.ports["database"]
-    servers, each = len(scenario.tier("app")), [app.sessions for app in scenario.applications]
     release = scenario.debian(machine)
     unit, cluster = unit_of(release), f"/etc/postgresql/{release.postgresql}/main"
-    needed = limits.needed(servers, each)
-    settings = template(
-        f"{cluster}/conf.d/crm.conf",
-        source="/etc/postgresql/main/conf.d/crm.conf",
-        owner="postgres",
-        group="postgres",
-        machine=machine,
-        addresses=scenario.addresses("database", seen_by="app"),
-        port=port,
-        connections=limits.max_connections(servers, each),
-    )
+    needed = limits.needed(*_connections(scenario))
+    settings = _settings(scenario, machine)
+    values = wanted(settings.content)
+    holding = Settings(settings.path, values, _inventory(scenario), library(scenario))
     access = template(
         f"{cluster}/pg_hba.conf",
         source="/etc/postgresql/main/pg_hba.conf",
@@ -122,32 +116,56 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         order,
         settings,
         access,
+        holding,
         Service(
             unit,
-            restart=(settings.key, order.key),
-            reload=(access.key,),
+            restart=(settings.key, order.key, holding.restart_key),
+            reload=(access.key, holding.key),
             ready=f"{library(scenario)}echo 'SELECT;' | ask",
             alive=works("$main_pid"),
         ),
-        _role(scenario),
+        _set_up(scenario),
         _database(scenario),
     ]
 
 
-def _inventory(scenario: Scenario) -> Survey:
-    """Return what tells of the role and the database of the application, if they are right."""
-    wanted = {"role": _role_is(scenario), "database": _database_is(scenario)}
-    queries = [f"SELECT '{kind}' WHERE EXISTS ({query});" for kind, query in wanted.items()]
-    return Survey("inventory", _sql(scenario, "\n".join(queries)))
+def _connections(scenario: Scenario) -> tuple[int, list[int]]:
+    """Return how many app servers there are, and what each may open, by application."""
+    return len(scenario.tier("app")), [each.sessions for each in scenario.applications]
 
 
-def _role_is(scenario: Scenario) -> str:
-    role = scenario.application.database
-    verifier = scram_verifier(scenario.secret("database_password"), role)
-    return (
-        f"SELECT FROM pg_authid WHERE rolname = '{role}' AND rolpassword = '{verifier}' "
-        "AND rolcanlogin AND NOT (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication)"
+def _settings(scenario: Scenario, machine: Machine) -> File:
+    version = scenario.debian(machine).postgresql
+    return template(
+        f"/etc/postgresql/{version}/main/conf.d/crm.conf",
+        source="/etc/postgresql/main/conf.d/crm.conf",
+        owner="postgres",
+        group="postgres",
+        machine=machine,
+        addresses=scenario.addresses("database", seen_by="app"),
+        port=scenario.ports["database"],
+        connections=limits.max_connections(*_connections(scenario)),
     )
+
+
+def _inventory(scenario: Scenario) -> Survey:
+    """Return what tells of the application's role and database, and of settings that are wrong."""
+    (machine,) = scenario.tier("database")
+    settings = _settings(scenario, machine)
+    values = wanted(settings.content)
+    queries = [
+        roles.told(*_role(scenario)),
+        f"SELECT 'database' WHERE EXISTS ({_database_is(scenario)});",
+        query(settings.path, values),
+    ]
+    otherwise = f"written {' '.join(values)}"
+    return Survey("inventory", _sql(scenario, "\n".join(queries), otherwise))
+
+
+def _role(scenario: Scenario) -> tuple[str, str]:
+    """Return the name of the application's role, and what PostgreSQL stores of its password."""
+    role = scenario.application.database
+    return role, scram_verifier(scenario.secret("database_password"), role)
 
 
 def _database_is(scenario: Scenario) -> str:
@@ -179,19 +197,12 @@ def view(scenario: Scenario, machine: Machine) -> View:
     return View((unit_of(scenario.debian(machine)),), _sql(scenario, query))
 
 
-def _role(scenario: Scenario) -> Run:
-    role = scenario.application.database
-    verifier = scram_verifier(scenario.secret("database_password"), role)
-    return Run(
+def _set_up(scenario: Scenario) -> Run:
+    role, verifier = _role(scenario)
+    return roles.Role(
         f"set up the database role {role}",
-        _sql(
-            scenario,
-            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') "
-            f'THEN CREATE ROLE "{role}"; END IF; END $$;\n'
-            f'ALTER ROLE "{role}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION '
-            f"PASSWORD '{verifier}';",
-        ),
-        unless=_holds(scenario, _role_is(scenario)),
+        _sql(scenario, roles.set_up(role, verifier)),
+        unless=_holds(scenario, roles.is_right(role, verifier)),
         told=(_inventory(scenario), "role"),
     )
 
@@ -256,9 +267,13 @@ def _database(scenario: Scenario) -> Run:
     )
 
 
-def _sql(scenario: Scenario, statements: str) -> str:
-    """Return shell that runs statements as PostgreSQL's administrator, given on standard input."""
-    return f"{library(scenario)}ask <<'SQL'\n{statements}\nSQL\n"
+def _sql(scenario: Scenario, statements: str, otherwise: str = "") -> str:
+    """Return shell that runs statements as PostgreSQL's administrator, given on standard input.
+
+    `otherwise` is run when that fails.
+    """
+    more = f" || {otherwise}" if otherwise else ""
+    return f"{library(scenario)}ask <<'SQL'{more}\n{statements}\nSQL\n"
 
 
 def _holds(scenario: Scenario, query: str) -> str:

@@ -46,6 +46,36 @@ tell() { # whether a query finds a row: prints done, or unknown if there is data
   fi
 }
 
+# The entries of files that are read after crm.conf, and of what ALTER SYSTEM has written, for a
+# cluster that does not answer: as the query of settings.py prints them.
+written() { # NAME...: prints those of these settings
+  LC_ALL=C awk -v names="$*" -v ours="$settings/conf.d/crm.conf" '
+    BEGIN { count = split(names, list, " "); for (n = 1; n <= count; n++) known[list[n]] }
+    FNR == 1 { later = FILENAME ~ /auto\.conf$/ || FILENAME ~ /\/conf\.d\// && FILENAME > ours }
+    /^[ \t]*include_dir/ { later = 1 }
+    later && match($0, /^[ \t]*[A-Za-z_]+/) {
+      name = tolower(substr($0, RSTART, RLENGTH))
+      sub(/^[ \t]+/, "", name)
+      if (!(name in known)) next
+      value = substr($0, RSTART + RLENGTH)
+      sub(/^[ \t]*=?[ \t]*/, "", value)
+      if (value ~ /^\047/) { sub(/^\047/, "", value); sub(/\047[^\047]*$/, "", value) }
+      else sub(/[ \t]*(#.*)?$/, "", value)
+      gsub(/["\\]/, "\\\\&", value)
+      printf "{\"name\": \"%s\", \"value\": \"%s\", \"file\": \"%s\", \"line\": %d, " \
+        "\"written\": true}|setting\n", name, value, FILENAME, FNR
+    }' "$settings/postgresql.conf" "$settings"/conf.d/*.conf "$(data)/postgresql.auto.conf"
+}
+
+reset_settings() { # NAME...: what ALTER SYSTEM has set of these is set no more
+  if ! for name in "$@"; do echo "ALTER SYSTEM RESET $name;"; done | ask; then
+    # It does not run, maybe since it cannot with these.
+    for name in "$@"; do
+      sed -i "/^ *$name *=/Id" "$(data)/postgresql.auto.conf" || return
+    done
+  fi
+}
+
 make_data() { # in place of a cluster's data that is gone; its settings are there
   data=$(data)
   install -d -m 0700 -o postgres -g postgres "$data"
