@@ -100,7 +100,9 @@ APPLICATIONS = {
         "seed": "python3 manage.py seed",  # once ever
         "checks": "python3 manage.py checks-account",  # makes the account that verify uses
         "start": "gunicorn --bind 0.0.0.0:${PORT} --workers 2 --threads 4 wsgi:app",
-        "health": "/health",  # a page that answers 200, or a list of several
+        # A page that answers 200 when a server works, or several: who fails gets no users; when
+        # all do, those go on that answer the first.
+        "health": ["/alive", "/health"],
         # More variables for it; no secrets, but "${PGPASSWORD}" and the like are filled in. By this
         # one, its eight threads give the memory of each photo back at once, and do not keep it for
         # the next.

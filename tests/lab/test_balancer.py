@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from tests.lab.places import STATE
+from tests.lab.scaled import statuses
 from tests.lab.traffic import trouble
 
 pytestmark = pytest.mark.only_looks
@@ -73,14 +74,14 @@ def test_it_is_configured_as_promised(configuration, line):
     assert line in configuration
 
 
-def test_it_checks_the_health_path_of_every_app_server(lab, lb, configuration):
+def test_it_checks_the_health_pages_of_every_app_server(lab, configuration):
+    assert any("uri '/alive'" in line for line in configuration)
     assert any("uri '/health'" in line for line in configuration)
     check = "check inter 1s fall 2 rise 2"
     servers = [f"server {name} {lab.address(name, 'lan3')}:3000 {check}" for name in lab.apps]
-    assert [line for line in configuration if line.startswith("server ")] == servers
-    shown = lb.check_output("echo 'show stat' | socat stdio /run/haproxy/admin.sock")
-    states = {row.split(",")[1]: row.split(",")[17] for row in shown.splitlines() if row[:1] != "#"}
-    assert {name: states[name] for name in lab.apps} == dict.fromkeys(lab.apps, "UP")
+    # In both backends: that of all pages, and that of the first.
+    assert [line for line in configuration if line.startswith("server ")] == 2 * servers
+    assert statuses(lab) == dict.fromkeys(lab.apps, "UP")
 
 
 def test_every_answer_says_who_gave_it_and_all_take_turns(lab):

@@ -9,22 +9,16 @@ import requests
 from fabfile.tiers.app import health
 from tests.lab.commands import wait_for
 from tests.lab.places import VERSION
+from tests.lab.scaled import statuses
 
 MAIN_PID = "systemctl show -P MainPID crm.service"
-
-
-def backends(lab):
-    """Return the state of each app server as HAProxy sees it."""
-    rows = lab.do("lb", "echo 'show stat' | socat stdio /run/haproxy/admin.sock").splitlines()
-    states = {row.split(",")[1]: row.split(",")[17] for row in rows if row and row[0] != "#"}
-    return {name: states[name] for name in lab.apps}
 
 
 @pytest.fixture(autouse=True)
 def whole(repaired):
     """Begin and end each test with an application that answers from every server."""
     yield repaired
-    wait_for("all servers up", lambda: set(backends(repaired).values()) == {"UP"})
+    wait_for("all servers up", lambda: set(statuses(repaired).values()) == {"UP"})
 
 
 def test_a_process_that_dies_is_started_again(repaired):
@@ -111,7 +105,7 @@ def test_one_server_less_is_not_noticed(repaired):
     try:
         answers = [repaired.get("health") for _ in range(30)]
         assert {answer.status_code for answer in answers} == {200}
-        wait_for("lb to see that s2 is down", lambda: "DOWN" in backends(repaired)["s2"])
+        wait_for("lb to see that s2 is down", lambda: "DOWN" in statuses(repaired)["s2"])
         served = {repaired.get("health").headers["X-Served-By"] for _ in range(6)}
         assert served == {"s1", "s3"}
     finally:
@@ -150,7 +144,7 @@ def test_without_the_mount_the_application_does_not_run(repaired):
         assert repaired.do("s3", "find /mnt/nas /srv/crm/uploads -mindepth 1") == ""
     finally:
         repaired.do("s3", f"rm {absent}; systemctl daemon-reload; systemctl start mnt-nas.mount")
-    wait_for("s3 to come back by itself", lambda: backends(repaired)["s3"] == "UP")
+    wait_for("s3 to come back by itself", lambda: statuses(repaired)["s3"] == "UP")
 
 
 def test_the_volume_is_there_without_the_server_it_is_mounted_from(repaired):
@@ -162,7 +156,7 @@ def test_the_volume_is_there_without_the_server_it_is_mounted_from(repaired):
         # A server that boots now asks the servers in reserve.
         repaired.invoke("lab.stop", "s2", "--kill")
         repaired.invoke("lab.start", "s2")
-        wait_for("s2 to be back", lambda: backends(repaired)["s2"] == "UP", 60)
+        wait_for("s2 to be back", lambda: statuses(repaired)["s2"] == "UP", 60)
         assert repaired.do("s2", "cat /mnt/nas/.test-gone") == "kept\n"
     finally:
         repaired.invoke("lab.start", "nas1")

@@ -1,9 +1,14 @@
 """What comes back by itself: the volume's client, a brick, glusterd; and what is left alone."""
 
+import time
+
 import pytest
 
+from fabfile.tiers.app.checks.browser import png
 from tests.lab.commands import wait_for
-from tests.lab.test_failures import MAIN_PID, backends
+from tests.lab.person import Person
+from tests.lab.scaled import statuses
+from tests.lab.test_failures import MAIN_PID
 from tests.lab.traffic import traffic
 
 CLIENT = "^/usr/sbin/glusterfs .*/mnt/nas"
@@ -20,7 +25,7 @@ def whole(repaired):
 
 def await_all_up(lab):
     """Wait until the balancer sees every app server up."""
-    wait_for("all servers up", lambda: set(backends(lab).values()) == {"UP"})
+    wait_for("all servers up", lambda: set(statuses(lab).values()) == {"UP"})
 
 
 def assert_nothing_on_the_local_disk(lab, name):
@@ -37,11 +42,11 @@ def test_a_lost_mount_stops_writing_instead_of_hiding_it_on_the_local_disk(repai
     # The volume's client is killed under the running application, with nobody who repairs it.
     repaired.do("s3", f"systemctl stop mnt-nas-watch && pkill -KILL -f '{CLIENT}'")
     assert "Transport endpoint is not connected" in repaired.do("s3", f"{WRITE} 2>&1", code=None)
-    wait_for("lb to see that s3 is not healthy", lambda: "DOWN" in backends(repaired)["s3"])
+    wait_for("lb to see that s3 is not healthy", lambda: "DOWN" in statuses(repaired)["s3"])
     assert ("s3", "restart mnt-nas.mount") in repaired.planned()
     assert_nothing_on_the_local_disk(repaired, "s3")
     repaired.fab("deploy")
-    wait_for("s3 to be back", lambda: backends(repaired)["s3"] == "UP")
+    wait_for("s3 to be back", lambda: statuses(repaired)["s3"] == "UP")
     assert repaired.do("s3", "mountpoint -q /mnt/nas && ls /mnt/nas") == "crm\n"
     assert repaired.do("s3", "systemctl is-active mnt-nas-watch") == "active\n"
 
@@ -88,12 +93,32 @@ def test_bricks_that_die_are_started_again_on_several_servers_at_once(repaired):
     repaired.assert_nothing_to_do()
 
 
+def assert_served_without_photos(lab, person):
+    """See that pages which need no photo are answered, and a photo is refused in a sentence."""
+    wait_for("all servers to be out", lambda: not {"UP"} & {*statuses(lab).values()}, 20)
+    served = set()
+
+    def all_serve():
+        page = person.get("/customers")
+        assert page.status_code == 200, page.text
+        served.add(page.headers["X-Served-By"])
+        return served == {*lab.apps} or served
+
+    wait_for("all servers to serve by their first page", lambda: all_serve() is True, 20)
+    for _ in lab.apps:
+        begin = time.monotonic()
+        answer = person.upload(png())
+        assert answer.status_code == 503 and "Photos cannot be stored" in answer.text, answer.text
+        assert time.monotonic() - begin < 2
+
+
 def test_a_volume_that_most_storage_servers_miss_has_deploy_restart_no_app_server(repaired):
-    pids = [repaired.do(name, MAIN_PID) for name in repaired.apps]
+    pids, person = [repaired.do(name, MAIN_PID) for name in repaired.apps], Person(repaired)
     for name in ("nas2", "nas3"):
         repaired.do(name, "systemctl stop glusterd")
     try:
         wait_for("health to miss the volume", lambda: repaired.get("health").status_code == 503)
+        assert_served_without_photos(repaired, person)
         planned = repaired.planned()
         assert {("nas2", "start glusterd.service"), ("nas3", "start glusterd.service")} < {*planned}
         assert not [action for _, action in planned if action.startswith("restart")], planned
