@@ -68,7 +68,7 @@ class Browser:
         answer = self.session.post(
             url, data=data, files=files, timeout=LIMIT, allow_redirects=redirected
         )
-        if answer.status_code not in (200, 302):
+        if answer.status_code not in (200, 302, 303):
             raise RuntimeError(f"POST /{path} was answered with {answer.status_code}")
         return answer
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TypedDict
+from urllib.parse import urljoin
 
 import requests
 
@@ -75,13 +76,14 @@ class _Session(Browser):
     def send(
         self, path: str, form_page: str, data: dict[str, str], files: Files | None = None
     ) -> str:
-        """Send a form with the token of the page it is on; answer where that led to."""
+        """Send a form with the token of the page it is on; answer where that leads to."""
 
         def sent() -> requests.Response:
             token = _token(Browser.get(self, form_page))
-            return self.post(path, {**data, "csrf_token": token}, files)
+            # Not followed: a session that ends only then would have the form sent a second time.
+            return self.post(path, {**data, "csrf_token": token}, files, redirected=False)
 
-        return self._kept(sent).url
+        return _target(self._kept(sent))
 
     def _kept(self, ask: Callable[[], requests.Response]) -> requests.Response:
         answer = ask()
@@ -203,4 +205,9 @@ def _token(page: requests.Response) -> str:
 
 def _outside(answer: requests.Response) -> bool:
     """Tell whether an answer is one to somebody who is not logged in."""
-    return answer.status_code == 401 or "/login" in answer.url
+    return answer.status_code == 401 or "/login" in _target(answer)
+
+
+def _target(answer: requests.Response) -> str:
+    """Return where an answer leads to, which is itself if nowhere else."""
+    return urljoin(answer.url, answer.headers.get("Location", ""))
