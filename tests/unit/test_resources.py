@@ -20,7 +20,6 @@ from fabfile.engine.resources import (
     Service,
     Unpacked,
     User,
-    services,
 )
 from fabfile.engine.resources.pending import mark
 
@@ -108,41 +107,6 @@ def test_a_probe_of_a_secret_prints_no_content(machine, tmp_path):
     assert base64.b64encode(b"older\n").decode() not in facts
 
 
-UP = "ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\nLoadState=loaded\n"
-SERVICE = Service("a.service", restart=("/etc/a",), reload=("/etc/b",))
-
-
-@pytest.mark.parametrize(
-    ("facts", "changed", "summary", "marker"),
-    [
-        (UP, set(), None, None),
-        (UP, {"/etc/c"}, None, None),
-        (UP, {"/etc/a"}, "restart a.service", "restart a.service"),
-        (UP, {"/etc/b"}, "reload a.service", "reload a.service"),
-        (UP, {"/etc/a", "/etc/b"}, "restart a.service", "restart a.service"),
-        (UP + "restart\n", set(), "restart a.service", "restart a.service"),
-        (UP + "reload\n", set(), "reload a.service", "reload a.service"),
-        (UP.replace("=active", "=failed"), set(), "start a.service", ""),
-        (UP + "dead\n", set(), "restart a.service", "restart a.service"),
-        (UP.replace("=active", "=inactive") + "dead\n", set(), "start a.service", ""),
-        (UP.replace("=enabled", "=disabled"), set(), "enable a.service", ""),
-        (UP.replace("Reload=no", "Reload=yes"), set(), "reread the unit file of a.service", ""),
-        ("", set(), "enable and start a.service", ""),
-        ("", {"/etc/a"}, "enable and start a.service", "restart a.service"),
-    ],
-)
-def test_a_service(facts, changed, summary, marker):
-    change = SERVICE.plan(facts, changed)
-    assert (change and change.summary) == summary
-    assert (change and change.marker) == marker
-
-
-def test_a_restart_on_demand_is_the_one_that_a_change_would_make():
-    demanded, owed = SERVICE.restarting(), SERVICE.plan(UP + "restart\n", NOTHING)
-    assert (demanded.summary, demanded.marker) == ("restart a.service", "restart a.service")
-    assert demanded == owed
-
-
 def test_a_run_follows_what_it_comes_after():
     resource = Run("make it", "make", unless="true", after=("/etc/a",))
     assert resource.plan("done\n", {"/etc/b"}) is None
@@ -162,7 +126,11 @@ def test_marks_are_names_of_files_in_one_directory():
     assert mark("../../etc/passwd").count("/") == mark("x").count("/")
 
 
-SHELL = [*(resource for resource, _, _ in ROWS), SERVICE, File("/e/it's", "x", check="true {}")]
+SHELL = [
+    *(resource for resource, _, _ in ROWS),
+    Service("a.service", restart=("/etc/a",), reload=("/etc/b",)),
+    File("/e/it's", "x", check="true {}"),
+]
 
 
 @pytest.mark.parametrize("resource", SHELL)
@@ -280,29 +248,3 @@ def test_a_port_is_for_its_own_units_only():
     )
     with pytest.raises(Refused, match=r"python3 \(process 9\)"):
         port.plan("9 - python3\n", set())
-
-
-TRACE = """\
-Exception in worker process
-Traceback (most recent call last):
-  File "arbiter.py", line 1
-    start()
-  File "base.py", line 2
-    load()
-  File "wsgi.py", line 3
-    fail()
-RuntimeError: broken
-Error: broken
-    at first
-    at second
-    at third
-"""
-
-
-def test_the_journal_of_a_unit_shows_each_trace_by_its_ends():
-    script = f"journalctl() {{ cat; }}\n{services.LIBRARY}\njournal some.service\n"
-    done = subprocess.run(
-        ["sh", "-euc", script], input=TRACE, capture_output=True, text=True, timeout=20
-    )
-    middle = '    start()\n  File "base.py", line 2\n    load()\n'
-    assert done.stdout == TRACE.replace(middle, "    ...\n"), done.stderr
