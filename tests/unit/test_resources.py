@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import tarfile
+from dataclasses import replace
 
 import pytest
 
@@ -195,11 +196,20 @@ def test_a_directory_is_made(machine, tmp_path, mode):
     assert brought_about(machine, resource).summary == f"rights of {path}/"
 
 
-def test_a_directory_is_not_made_where_nothing_is_mounted(machine, tmp_path):
+@pytest.mark.parametrize(
+    ("within", "whole", "made"),
+    [("here", "true", False), ("/", "false", False), ("/", "true", True)],
+)
+def test_a_directory_is_made_where_all_that_is_mounted_can_be_seen(
+    machine, tmp_path, within, whole, made
+):
     path = tmp_path / "directory"
-    resource = machine.own(Directory, str(path), within=str(tmp_path))
-    assert machine.apply(machine.plan(resource)).returncode != 0
-    assert not path.exists()
+    within = str(tmp_path) if within == "here" else within
+    change = machine.plan(machine.own(Directory, str(path), within=within, whole=whole))
+    # It looks once, and not for its time.
+    script = 'await() { sh -c "$3"; }\n' + change.script
+    assert (machine.apply(replace(change, script=script)).returncode == 0) is made
+    assert path.is_dir() is made
 
 
 def test_a_link_is_switched(machine, tmp_path):

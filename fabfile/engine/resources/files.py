@@ -110,13 +110,18 @@ class File:
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory with this mode and owner. `within` must be a mounted file system, if named."""
+    """A directory with this mode and owner.
+
+    `within` must be a mounted file system, if named. `whole` is a shell condition that holds when
+    all that is on it can be seen: before, a directory that is missing is awaited, and not made.
+    """
 
     path: str
     mode: int = 0o755
     owner: str = "root"
     group: str = "root"
     within: str = ""
+    whole: str = "true"
 
     @property
     def key(self) -> str:
@@ -141,10 +146,11 @@ class Directory:
         path = shlex.quote(self.path)
         guard = ""
         if self.within:
-            # One that comes back in this run may take seconds until it answers.
-            mounted = f"mountpoint -q {shlex.quote(self.within)}"
-            what = f"{self.within} to be mounted and to answer"
-            guard = f"await 30 {shlex.quote(what)} {shlex.quote(mounted)}\n"
+            # One that comes back in this run may take seconds until it answers, and has all of it.
+            seen = f"{{ stat {path} >/dev/null 2>&1 || {{ {self.whole}; }}; }}"
+            ready = f"mountpoint -q {shlex.quote(self.within)} && {seen}"
+            what = f"{self.within} to be mounted, and all that is on it to be seen"
+            guard = f"await 60 {shlex.quote(what)} {shlex.quote(ready)}\n"
         script = f"{guard}install -d -m {self.mode:04o} -o {self.owner} -g {self.group} {path}"
         what = "rights of" if facts.startswith("directory|") else "create"
         return Change(self.key, f"{what} {self.path}/", script)

@@ -21,6 +21,10 @@ WATCH_UNIT = "mnt-nas-watch.service"
 HEALTH_UNIT = "mnt-nas-health.service"
 HEALTH = Path(__file__).with_name("mount_health.py")
 PROGRAMS = "/usr/local/lib/crm-deployer"
+# What the mount says of itself: it reaches each brick. Without one, empty bricks in the place of
+# lost ones may show an empty volume, and what is made there takes the place of what was there.
+BRICKS = f"{MOUNT}/.meta/graphs/active/*-client-*/private"
+WHOLE = f"cat {BRICKS} >/dev/null && ! grep -L 'connected = 1' {BRICKS} | grep -q ."
 
 
 def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -47,7 +51,7 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
         mounted(unit.key),
         Service(WATCH_UNIT, restart=(program.key, watch.key)),
         *_mount_health(scenario, machine, MOUNT),
-        Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT),
+        Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT, whole=WHOLE),
         _brought(scenario),
     ]
 
