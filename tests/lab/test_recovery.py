@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from fabfile.engine.resources import Directory
 from fabfile.tiers.app.checks.browser import png
+from fabfile.tiers.app.volume import WHOLE
 from tests.lab.commands import wait_for
 from tests.lab.person import Person
 from tests.lab.scaled import statuses
@@ -128,6 +130,25 @@ def test_a_volume_that_most_storage_servers_miss_has_deploy_restart_no_app_serve
             repaired.do(name, "systemctl start glusterd")
     repaired.await_healed()
     assert [repaired.do(name, MAIN_PID) for name in repaired.apps] == pids
+
+
+def test_a_mount_tells_whether_it_reaches_each_brick(repaired):
+    # A directory that is missing on the volume is not made before it does.
+    third = repaired.address("nas2", "lan4")
+    repaired.do("s1", WHOLE)
+    repaired.do("s1", f"ip route add blackhole {third}")
+    try:
+        missed = f"! {{ {WHOLE}; }}"
+        wait_for("the mount to miss nas2", lambda: repaired.do("s1", missed) == "", 30)
+        made = Directory("/mnt/nas/begun", within="/mnt/nas", whole=WHOLE).plan("", set()).script
+        # It looks once, and not for its time.
+        once = 'await() { sh -c "$3"; }\n'
+        repaired.do("s1", once + made, code=1)
+        assert repaired.do("nas1", "[ -e /nas/brick/begun ] || echo no") == "no\n"
+    finally:
+        repaired.do("s1", f"ip route del blackhole {third}")
+    wait_for("the mount to reach nas2", lambda: repaired.do("s1", WHOLE) == "", 30)
+    repaired.do("s1", f"{once}{made}\nrmdir /mnt/nas/begun")
 
 
 def test_glusterd_that_dies_is_started_again_with_its_brick(repaired):
