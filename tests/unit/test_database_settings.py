@@ -199,7 +199,7 @@ def test_what_is_wrong_of_a_role_is_said(scenario, told, summary):
         ("", "seed the database of crm"),
         (
             migration.SILENT,
-            "look again whether to seed the database of crm: bbdd gives no answer now",
+            "look again whether to seed the database of crm: bbdd cannot be asked now",
         ),
     ],
 )

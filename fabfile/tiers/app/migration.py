@@ -50,7 +50,7 @@ class Step(Run):
         change = super().plan(facts, changed)
         if not change or "silent" not in facts.splitlines():
             return change
-        why = f"{self.database} gives no answer now"
+        why = f"{self.database} cannot be asked now"
         return replace(change, summary=f"look again whether to {change.summary}: {why}")
 
 
