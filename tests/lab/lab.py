@@ -14,6 +14,7 @@ from testinfra.host import Host
 from fabfile.scenario import Scenario, load
 from tests.lab import places
 from tests.lab.commands import Done, as_root, run, wait_for
+from tests.lab.person import Person
 
 BIN = Path(sys.prefix) / "bin"
 SSH_CONFIG = """\
@@ -167,6 +168,10 @@ class Lab:
         with requests.Session() as browser:
             browser.trust_env = False  # a proxy would not be the way of the users
             return browser.get(self.scenario.url + path.lstrip("/"), timeout=10, **options)
+
+    def person(self) -> Person:
+        """Return somebody who has just logged in."""
+        return Person(self.scenario.url, self.scenario.secret("administrator_password"))
 
     def served(self) -> str:
         """Return the app server that answers next."""

@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 import requests
 
 from fabfile.tiers.app.checks.browser import png
+from tests.lab.person import Person
 
 LIMIT = 12  # seconds to connect, and for an answer
 PAGES = ("/login", "/customers", "/static/style.css")
@@ -56,7 +57,8 @@ class Load:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Have the clients ask during the block."""
-        self._log_in()
+        person = Person(self._url, self._password)
+        self._token, self._cookies = person.token("/customers/new"), person.cookies
         self._begin = time.monotonic()
         with ThreadPoolExecutor(len(self._clients)) as pool:
             clients = [pool.submit(self._work, *client) for client in self._clients]
@@ -85,17 +87,6 @@ class Load:
         client = _session()
         for path, _, _ in self.written:
             self._send(client, "clean", f"{path}/delete", {})
-
-    def _log_in(self) -> None:
-        with requests.Session() as client:
-            client.trust_env = False
-            page = client.get(urljoin(self._url, "/login"), timeout=LIMIT)
-            form = {"csrf_token": _token(page), "login": "admin", "password": self._password}
-            answer = client.post(page.url, form, timeout=LIMIT)
-            assert answer.url != page.url, f"the log-in was answered with {answer.status_code}"
-            # The session of the log-in is a new one, with a token of its own.
-            page = client.get(urljoin(self._url, "/customers/new"), timeout=LIMIT)
-            self._token, self._cookies = _token(page), client.cookies.get_dict()
 
     def _work(self, kind: str, keep: bool, interval: float, action: Callable) -> None:
         with _session() as client:
@@ -168,7 +159,3 @@ def _cause(error: BaseException) -> str:
     while error.__context__:
         error = error.__context__
     return type(error).__name__
-
-
-def _token(page: requests.Response) -> str:
-    return re.search(r'name="csrf_token" value="([^"]+)"', page.text)[1]

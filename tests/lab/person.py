@@ -8,35 +8,38 @@ from urllib.parse import urljoin
 
 import requests
 
+LIMIT = 15  # seconds to connect, and for an answer
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
 class Person:
-    """Somebody who is logged in."""
+    """Somebody who is logged in as the administrator."""
 
-    def __init__(self, lab) -> None:
-        self._url = lab.scenario.url
+    def __init__(self, url: str, password: str) -> None:
+        self._url = url
         self._session = requests.Session()
-        self._session.trust_env = False
-        form = {"login": "admin", "password": lab.scenario.secret("administrator_password")}
-        self._post("/login", **form)
+        self._session.trust_env = False  # a proxy would not be the way of the users
+        answer = self._post("/login", login="admin", password=password)
+        assert "/login" not in answer.url, f"the log-in was answered with {answer.status_code}"
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """What makes a request that of this person."""
+        return self._session.cookies.get_dict()
 
     def get(self, path: str) -> requests.Response:
         """Return a page as it is answered."""
-        return self._session.get(urljoin(self._url, path), timeout=15, allow_redirects=False)
+        return self._session.get(urljoin(self._url, path), timeout=LIMIT, allow_redirects=False)
 
-    def _token(self, path: str) -> str:
-        return TOKEN.search(self._session.get(urljoin(self._url, path), timeout=15).text)[1]
-
-    def _post(self, path: str, **form: str) -> None:
-        form["csrf_token"] = self._token(path)
-        self._session.post(urljoin(self._url, path), form, timeout=15).raise_for_status()
+    def token(self, path: str) -> str:
+        """Return what a form on that page must be sent with."""
+        return TOKEN.search(self.get(path).text)[1]
 
     def upload(
-        self, photo: bytes, limit: float = 15, line: Callable[[bytes], IO[bytes]] = io.BytesIO
+        self, photo: bytes, limit: float = LIMIT, line: Callable[[bytes], IO[bytes]] = io.BytesIO
     ) -> requests.Response:
         """Return the answer to a form with a photo, which is sent as `line` reads it."""
-        form = {"csrf_token": self._token("/customers/new"), "name": "Slow"}
+        form = {"csrf_token": self.token("/customers/new"), "name": "Slow"}
         files = {"photo": ("p.png", photo, "image/png")}
         request = requests.Request("POST", urljoin(self._url, "/customers/new"), {}, files, form)
         prepared = self._session.prepare_request(request)
@@ -45,9 +48,13 @@ class Person:
 
     def photo_of(self, path: str) -> bytes:
         """Return the photo that the page of a customer shows, and remove the customer."""
-        page = self._session.get(urljoin(self._url, path), timeout=15).text
-        shown = re.search(r'src="(/photos/[^"]+)"', page)[1]
-        photo = self._session.get(urljoin(self._url, shown), timeout=15).content
-        token = TOKEN.search(page)[1]
-        self._session.post(urljoin(self._url, f"{path}/delete"), {"csrf_token": token}, timeout=15)
+        shown = re.search(r'src="(/photos/[^"]+)"', self.get(path).text)[1]
+        photo = self.get(shown).content
+        self._post(path, f"{path}/delete")
         return photo
+
+    def _post(self, page: str, to: str = "", **fields: str) -> requests.Response:
+        form = {"csrf_token": self.token(page), **fields}
+        answer = self._session.post(urljoin(self._url, to or page), form, timeout=LIMIT)
+        answer.raise_for_status()
+        return answer

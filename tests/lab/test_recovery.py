@@ -8,7 +8,6 @@ from fabfile.engine.resources import Directory
 from fabfile.tiers.app.checks.browser import png
 from fabfile.tiers.app.volume import WHOLE
 from tests.lab.commands import wait_for
-from tests.lab.person import Person
 from tests.lab.scaled import statuses
 from tests.lab.test_failures import MAIN_PID
 from tests.lab.traffic import traffic
@@ -115,7 +114,7 @@ def assert_served_without_photos(lab, person):
 
 
 def test_a_volume_that_most_storage_servers_miss_has_deploy_restart_no_app_server(repaired):
-    pids, person = [repaired.do(name, MAIN_PID) for name in repaired.apps], Person(repaired)
+    pids, person = [repaired.do(name, MAIN_PID) for name in repaired.apps], repaired.person()
     for name in ("nas2", "nas3"):
         repaired.do(name, "systemctl stop glusterd")
     try:

@@ -11,7 +11,6 @@ import pytest
 from fabfile.tiers.app.checks.browser import png
 from fabfile.tiers.balancer.haproxy import QUIET_SECONDS
 from tests.lab.commands import wait_for
-from tests.lab.person import Person
 from tests.lab.scaled import apps, restore
 
 # A drain that ended a request after 30 s would cut it; the application takes 60 s at most.
@@ -38,7 +37,7 @@ class Slowly(io.BytesIO):
 @contextmanager
 def uploading(lab):
     """Give the future of an upload that has reached a server, and see that it succeeds."""
-    photo, person = png(side=400), Person(lab)
+    photo, person = png(side=400), lab.person()
     with ThreadPoolExecutor(1) as pool:
         answer: Future = pool.submit(person.upload, photo, 2 * UPLOAD_SECONDS, Slowly)
         wait_for("the upload to reach a server", lambda: busy(lab) or answer.done())
