@@ -118,10 +118,12 @@ def _starting(
     bare: bool | None = None,
     images_from: str = "",
 ) -> Request:
+    from fabfile.operations import certificates
     from fabfile.pipeline import packages
 
     # Which packages a machine needs follows from all that it must have, passwords included.
     make_secrets(scenario.state)
+    certificates.make(scenario)
     everyone = lab_machines(scenario)
     request = Request(
         action,

@@ -14,7 +14,7 @@ from fabfile.engine.converge import LOOK, MachineErrors, Plan, Report, Stage, ex
 from fabfile.engine.planning import make_plan
 from fabfile.engine.remote import Remote
 from fabfile.engine.words import counted
-from fabfile.operations import databases, retiring
+from fabfile.operations import certificates, databases, retiring
 from fabfile.operations.progress import Progress, console, hide, interruptible
 from fabfile.operations.session import (
     connected,
@@ -127,6 +127,7 @@ def show_plan(tier: str = "", ref: str = "") -> None:
         wanted = without_absent(wanted, names, remotes)
         stages = pipeline.stages(wanted, tier)
         make_secrets(wanted.state)
+        certificates.make(wanted)
         plan = planned(stages, remotes, wanted)
     secrets = known_secrets(wanted.state)
     for stage in stages:

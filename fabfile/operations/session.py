@@ -14,6 +14,7 @@ from fabfile.engine.connecting import unlock_keys
 from fabfile.engine.converge import MachineErrors, everywhere
 from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Absent, MachineError, Remote
+from fabfile.operations import certificates
 from fabfile.operations.progress import console, hide, interruptible
 from fabfile.scenario import Machine, Scenario, ScenarioError, load
 from fabfile.scenario.credentials import known_secrets, make_secrets
@@ -78,6 +79,7 @@ def operation(
         if not switches and first in remotes:
             _refuse_another(wanted, remotes[first])
         make_secrets(wanted.state)
+        certificates.make(wanted)
         yield remotes
 
 

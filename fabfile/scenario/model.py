@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from fabfile.scenario.authority import AUTHORITY, Certificate, certificate
 from fabfile.scenario.credentials import digest, secret
 from fabfile.scenario.debian import BY_CODENAME, Debian, debian
 from fabfile.scenario.inventory import Inventory
@@ -194,6 +195,20 @@ class Scenario:
     def secret(self, name: str) -> str:
         """Return a secret of this scenario; raises SecretError when it has not been made."""
         return secret(self.state, name)
+
+    @property
+    def certified(self) -> tuple[Machine, ...]:
+        """The machines that have a certificate of the scenario's own authority."""
+        return tuple(m for m in self.machines if any(TIERS[tier].certified for tier in m.tiers))
+
+    def certificate(self, machine: Machine) -> Certificate:
+        """Return a machine's certificate; raises SecretError when none has been issued."""
+        return certificate(self.state, machine.name)
+
+    @property
+    def authority(self) -> str:
+        """The certificate of the scenario's authority, as PEM; raises SecretError without it."""
+        return certificate(self.state, AUTHORITY).certificate
 
     @property
     def checks_login(self) -> str:

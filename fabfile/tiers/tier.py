@@ -43,7 +43,8 @@ class Tier:
     in a few words what it is there for, and may name {ports[...]}, {application} and {replicas}.
     `least` and `most` are how many machines it may have; an `optional` one may also have none.
     `uses` are listeners of others, each as "tier.listener"; a tier that is `inside` is protected,
-    and deployed to.
+    and deployed to. Machines of one that is `certified` have a certificate of the scenario's own
+    authority.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Tier:
     listens: tuple[Listener, ...] = ()
     uses: tuple[str, ...] = ()
     inside: bool = True
+    certified: bool = False
 
     def room(self, name: str) -> ModuleType | None:
         """Return a module of the tier's package, such as `state` or `checks`; None without it."""

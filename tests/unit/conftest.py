@@ -15,7 +15,8 @@ import pytest
 
 from fabfile.engine.change import Change
 from fabfile.engine.survey import surveyed
-from fabfile.scenario import Scenario, ScenarioError, load
+from fabfile.operations import certificates
+from fabfile.scenario import Scenario, ScenarioError, authority, load
 from fabfile.scenario.credentials import make_secrets
 from fabfile.scenario.inventory import Inventory
 from fabfile.scenario.validation import scenario_from
@@ -24,6 +25,8 @@ from fabfile.tiers import templates
 ROOT = Path(__file__).resolve().parents[2]
 # All that a test gets of the environment of who runs it.
 ENVIRONMENT = ("PATH", "TMPDIR", "PYTEST_CURRENT_TEST")
+# The certificates that were issued so far.
+ISSUED: dict[str, authority.Certificate] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +39,15 @@ def stranger(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     # One for all: they are compiled once.
     monkeypatch.setattr(templates, "COMPILED", tmp_path_factory.getbasetemp() / "templates")
+
+
+def issue(scenario: Scenario) -> None:
+    """Give the machines certificates: those of earlier tests, as far as they are the same."""
+    machines = [machine.name for machine in scenario.certified]
+    known = {name: ISSUED[name] for name in (authority.AUTHORITY, *machines) if name in ISSUED}
+    authority.write(scenario.state, known)
+    certificates.make(scenario)
+    ISSUED.update(authority.read(scenario.state))
 
 
 @functools.cache
@@ -69,6 +81,7 @@ def scenario(states: Path) -> Scenario:
     """Return the scenario of config.py, with secrets of its own."""
     scenario = load(ROOT / "config.py", Inventory(), states)
     make_secrets(scenario.state)
+    issue(scenario)
     return scenario
 
 

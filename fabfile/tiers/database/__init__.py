@@ -12,4 +12,5 @@ TIER = Tier(
     least=1,
     most=1,
     listens=(Listener("sql", "SQL", port="database", default=5432),),
+    certified=True,
 )

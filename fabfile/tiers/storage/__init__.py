@@ -18,4 +18,5 @@ TIER = Tier(
         Listener("bricks", "files", numbers=(49152, 60999)),
     ),
     uses=("storage.management", "storage.bricks"),
+    certified=True,
 )

@@ -1,0 +1,87 @@
+"""The certificates of the scenario's machines, and the small authority that has issued them.
+
+Kept in `authority.json` in the scenario's state directory, for the person alone, as the passwords
+are. Standard library only: who issues them is fabfile/operations/certificates.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from fabfile.scenario.credentials import SecretError
+
+FILE = "authority.json"
+# That of the authority itself is issued again for the same key, so that what it has issued holds.
+AUTHORITY_DAYS, MACHINE_DAYS = 7300, 1095
+# The entry of the authority: no machine can be called so.
+AUTHORITY = "*"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A private key and a certificate for it, as PEM; `until` is when that ends, as ISO 8601.
+
+    `names` are what its machine is called, and its addresses.
+    """
+
+    key: str
+    certificate: str
+    until: str
+    names: tuple[str, ...]
+
+    def lasts(self, days: int, now: datetime) -> bool:
+        """Return whether a third of its time, `days` in all, is left."""
+        return datetime.fromisoformat(self.until) - now > timedelta(days=days) / 3
+
+
+def certificate(state: Path, name: str) -> Certificate:
+    """Return the certificate of a machine; raises SecretError when none has been issued."""
+    try:
+        return read(state)[name]
+    except KeyError:
+        raise SecretError(f"{name} has no certificate in {state / FILE}: deploy makes it") from None
+
+
+def due(
+    known: dict[str, Certificate], wanted: dict[str, tuple[str, ...]], now: datetime | None = None
+) -> list[str]:
+    """Return the entries that must be issued, the authority first; `wanted` has each one's names.
+
+    Those that are missing, end soon, or are of other names.
+    """
+    now = now or datetime.now(UTC)
+    days = dict.fromkeys(wanted, MACHINE_DAYS) | {AUTHORITY: AUTHORITY_DAYS}
+    return [
+        name
+        for name, names in _named(wanted)
+        if name not in known or known[name].names != names or not known[name].lasts(days[name], now)
+    ]
+
+
+def _named(wanted: dict[str, tuple[str, ...]]) -> Iterable[tuple[str, tuple[str, ...]]]:
+    return [(AUTHORITY, ()), *wanted.items()]
+
+
+def read(state: Path) -> dict[str, Certificate]:
+    """Return entry -> certificate, as far as any were issued."""
+    file = state / FILE
+    found = json.loads(file.read_text()) if file.exists() else {}
+    return {
+        name: Certificate(each["key"], each["certificate"], each["until"], tuple(each["names"]))
+        for name, each in found.items()
+    }
+
+
+def write(state: Path, known: dict[str, Certificate]) -> None:
+    """Keep the certificates, readable for the person alone."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = state / f"{FILE}.new"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({name: asdict(each) for name, each in known.items()}, file, indent=2)
+    new.replace(state / FILE)
