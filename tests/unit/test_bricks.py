@@ -4,6 +4,7 @@ import pytest
 
 from fabfile.engine.remote import Output
 from fabfile.tiers.storage import checks
+from fabfile.tiers.storage.volumes import uploads
 from fabfile.verify.check import Site
 
 BUSY = (
@@ -30,10 +31,10 @@ class Server:
 
 def test_those_that_run_are_told_although_another_asks_at_the_same_time(read):
     site = Site(read(), {"nas1": Server(BUSY, STATUS)})
-    assert checks._bricks(site) == [("10.1.4.21", 49152, "/nas/brick")]
+    assert checks._bricks(site, uploads(site.scenario)) == [("10.1.4.21", 49152, "/nas/brick")]
 
 
 def test_what_glusterfs_says_instead_is_told(read, monkeypatch):
     monkeypatch.setattr(checks, "STATUS_SECONDS", 0.1)
     with pytest.raises(RuntimeError, match=r"^nas1: Another transaction is"):
-        checks._bricks(Site(read(), {"nas1": Server(BUSY)}))
+        checks._bricks(Site(read(), {"nas1": Server(BUSY)}), uploads(read()))

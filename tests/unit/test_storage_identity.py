@@ -3,9 +3,9 @@
 import pytest
 
 from fabfile.engine.change import Refused
-from fabfile.tiers.storage.beforehand import name_of
 from fabfile.tiers.storage.identity import Identity, Member, member, taken
 from fabfile.tiers.storage.state import volume
+from fabfile.tiers.storage.volumes import name_of, volumes
 
 EMPTY = "UUID=new\noperating-version=110000\n"
 
@@ -22,21 +22,22 @@ def facts(scenario):
             for other in names
             if other != name
         ]
-        return "\n".join([f"UUID={name}-uuid", "operating-version=100000", "volume", *peers])
+        return "\n".join([f"UUID={name}-uuid", "operating-version=100000", "volume nas", *peers])
 
     return printed
 
 
 def test_what_a_server_prints_is_read():
-    read = member("UUID=a\noperating-version=100000\nvolume\npeer b 10.1.4.22 nas2\n")
-    assert read == Member("a", "100000", True, {"b": ("10.1.4.22", "nas2")})
+    read = member("UUID=a\noperating-version=100000\nvolume nas\npeer b 10.1.4.22 nas2\n")
+    assert read == Member("a", "100000", ("nas",), {"b": ("10.1.4.22", "nas2")})
 
 
 def test_an_empty_server_becomes_the_one_that_the_others_remember(scenario, facts):
     everyone = {"nas1": EMPTY, "nas2": facts("nas2"), "nas3": facts("nas3")}
     change = Identity(scenario).among("nas1", everyone, set())
     assert change.files["glusterd.info"] == b"UUID=nas1-uuid\noperating-version=100000\n"
-    peers = {name: text for name, text in change.files.items() if name != "glusterd.info"}
+    assert change.files["volumes"] == b"nas\n"
+    peers = {name: text for name, text in change.files.items() if name.startswith("peer-")}
     address = name_of(scenario, scenario.machine("nas2"))
     assert {*peers} == {"peer-nas2-uuid", "peer-nas3-uuid"}
     assert peers["peer-nas2-uuid"] == f"uuid=nas2-uuid\nstate=3\nhostname1={address}\n".encode()
@@ -51,7 +52,7 @@ def test_the_last_of_three_remembers_both(scenario, facts):
         assert {f"peer-{other}-uuid", "peer-nas3-uuid"} < {*change.files}
 
 
-@pytest.mark.parametrize("others", [EMPTY, "UUID=nas2-uuid\noperating-version=1\nvolume"])
+@pytest.mark.parametrize("others", [EMPTY, "UUID=nas2-uuid\noperating-version=1\nvolume nas"])
 def test_nobody_that_was_a_member_is_replaced(scenario, others):
     everyone = {"nas1": EMPTY, "nas2": others, "nas3": EMPTY}
     assert Identity(scenario).among("nas1", everyone, set()) is None
@@ -64,7 +65,8 @@ def test_others_that_disagree_are_refused(scenario, facts):
 
 
 def test_a_brick_is_taken_on_a_disk_of_its_own_only(scenario):
-    brick = taken(scenario, scenario.machine("nas2"))
+    (uploads, *_) = volumes(scenario)
+    brick = taken(scenario, scenario.machine("nas2"), uploads)
     assert brick.plan("done\n", set()) is None
     assert brick.plan("done\n", {Identity.key}) is not None
     assert brick.plan("", set()) is not None

@@ -20,9 +20,10 @@ from fabfile.engine.resources import (
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.variables import filled
 from fabfile.tiers.app import health, release, units
-from fabfile.tiers.app.volume import HEALTH_UNIT, MOUNT, MOUNT_UNIT, WATCH_UNIT, mounted
+from fabfile.tiers.app.volume import HEALTH_UNIT, MOUNT, MOUNT_UNIT, WATCH_UNIT
 from fabfile.tiers.database import state as database
 from fabfile.tiers.neighbours import neighbours
+from fabfile.tiers.storage.mounting import mounted
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
@@ -147,7 +148,7 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
     files = units.files(scenario, machine, *volume)
     current = Link(f"{home(scenario)}/current", f"releases/{release.identifier(scenario)}")
     # The mount, too: a process holds on to the one that was there when it started.
-    changed = (current.key, variables.key, mounted().key)
+    changed = (current.key, variables.key, mounted(MOUNT).key)
     web, *others = services(scenario, changed)
     return [
         variables,

@@ -10,21 +10,16 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app import health, release
 from fabfile.tiers.app.units import UNITS
-from fabfile.tiers.storage.beforehand import VOLUME
+from fabfile.tiers.storage import mounting
+from fabfile.tiers.storage.volumes import uploads
 from fabfile.tiers.templates import template
 
 MOUNT = "/mnt/nas"
-MOUNT_UNIT = "mnt-nas.mount"
-# What mounts the volume again when its client has died.
-WATCH_UNIT = "mnt-nas-watch.service"
+MOUNT_UNIT, WATCH_UNIT = mounting.mount_unit(MOUNT), mounting.watch_unit(MOUNT)
 # What tells the balancer whether the volume answers.
 HEALTH_UNIT = "mnt-nas-health.service"
 HEALTH = Path(__file__).with_name("mount_health.py")
 PROGRAMS = "/usr/local/lib/crm-deployer"
-# What the mount says of itself: it reaches each brick. Without one, empty bricks in the place of
-# lost ones may show an empty volume, and what is made there takes the place of what was there.
-BRICKS = f"{MOUNT}/.meta/graphs/active/*-client-*/private"
-WHOLE = f"cat {BRICKS} >/dev/null && ! grep -L 'connected = 1' {BRICKS} | grep -q ."
 
 
 def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -32,26 +27,18 @@ def mount(scenario: Scenario, machine: Machine) -> list[Resource]:
     if not scenario.tier("storage"):
         return [_never_shared(), *_mount_health(scenario, machine, "/")]
     servers = [scenario.address(each, seen_by=machine) for each in scenario.tier("storage")]
-    unit = template(
-        f"/etc/systemd/system/{MOUNT_UNIT}", servers=servers, volume=VOLUME, where=MOUNT
-    )
     name = scenario.application.name
-    uploads = f"{MOUNT}/{name}"
-    program = template(f"{PROGRAMS}/watch-mount", mode=0o755)
-    watch = template(
-        f"/etc/systemd/system/{WATCH_UNIT}",
-        mount_unit=MOUNT_UNIT,
-        program=program.path,
-        where=MOUNT,
-    )
     return [
-        unit,
-        program,
-        watch,
-        mounted(unit.key),
-        Service(WATCH_UNIT, restart=(program.key, watch.key)),
+        *mounting.mount(uploads(scenario), MOUNT, servers),
         *_mount_health(scenario, machine, MOUNT),
-        Directory(uploads, mode=0o750, owner=name, group=name, within=MOUNT, whole=WHOLE),
+        Directory(
+            f"{MOUNT}/{name}",
+            mode=0o750,
+            owner=name,
+            group=name,
+            within=MOUNT,
+            whole=mounting.whole(MOUNT),
+        ),
         _brought(scenario),
     ]
 
@@ -97,12 +84,3 @@ def _mount_health(scenario: Scenario, machine: Machine, where: str) -> list[Reso
     )
     service = Service(HEALTH_UNIT, restart=(program.key, unit.key), alive=health.works("$main_pid"))
     return [program, unit, service]
-
-
-def mounted(*restart: str) -> Service:
-    """Return the mount of the volume, started again when something of `restart` has changed."""
-    # Without its process the mount point stays, and every access to it fails or hangs. So it does
-    # with it as long as most storage servers are away: to mount again is no cure then.
-    client = health.works(f"$(pgrep -n -f '^/usr/sbin/glusterfs .* {MOUNT}$')")
-    alive = f"timeout 5 stat {MOUNT}/ >/dev/null || {client}"
-    return Service(MOUNT_UNIT, restart, ready=f"mountpoint -q {MOUNT}", alive=alive)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +9,7 @@ from pathlib import Path
 from fabfile.engine.change import Change, Refused
 from fabfile.engine.resources import Run
 from fabfile.scenario import Machine, Scenario
-
-VOLUME = "nas"
-LIBRARY = Path(__file__).with_name("volume.sh").read_text()
-
-
-def library(scenario: Scenario) -> str:
-    """Return the shell functions for the volume and its brick."""
-    return f"volume={VOLUME}\nbrick={shlex.quote(scenario.brick)}\n{LIBRARY}"
-
-
-def name_of(scenario: Scenario, machine: Machine) -> str:
-    """Return the address by which the storage servers, and the clients, know one of them."""
-    return str(machine.addresses[scenario.meeting("storage", "app")])
+from fabfile.tiers.storage.volumes import Volume, library, name_of
 
 
 @dataclass(frozen=True)
@@ -31,13 +18,18 @@ class Prospects:
 
     scenario: Scenario
     machine: Machine
-    key: str = "prospects of the volume"
+    volume: Volume
+
+    @property
+    def key(self) -> str:
+        """The name by which others wait for this resource."""
+        return f"prospects of the volume {self.volume.name}"
 
     def probe(self) -> str:
         """Print what may speak against it; nothing once there is a volume."""
         others = [each for each in self.scenario.tier("storage") if each != self.machine]
         names = " ".join(name_of(self.scenario, each) for each in others)
-        return f"{library(self.scenario)}prospects {names}"
+        return f"{library(self.scenario, self.volume)}prospects {names}"
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Change nothing; raises Refused with what speaks against the volume."""
@@ -47,7 +39,7 @@ class Prospects:
                 case ["root"]:
                     self._refuse_brick(
                         f"is on the system's own file system, which GlusterFS refuses; mount one "
-                        f"of its own at {Path(self.scenario.brick).parent}"
+                        f"of its own at {Path(self.volume.brick).parent}"
                     )
                 case ["mounted"]:
                     self._refuse_brick("is a mount point, which GlusterFS refuses")
@@ -63,7 +55,7 @@ class Prospects:
 
     def _refuse_brick(self, why: str) -> None:
         raise Refused(
-            f"the brick {self.scenario.brick} {why}, or name another directory: STORAGE['brick'] "
+            f"the brick {self.volume.brick} {why}, or name another directory: STORAGE['brick'] "
             f"in {self.scenario.source.name}"
         )
 
@@ -81,10 +73,11 @@ class Prospects:
                 )
 
 
-def unmarked(scenario: Scenario) -> Run:
+def unmarked(scenario: Scenario, volume: Volume) -> Run:
     """Return what frees a brick of the mark that a volume has left which was never made."""
+    functions = library(scenario, volume)
     return Run(
-        f"free the brick of a volume {VOLUME} that was never made",
-        f"{library(scenario)}unmark",
-        unless=f"{library(scenario)}! marked",
+        f"free the brick of a volume {volume.name} that was never made",
+        f"{functions}unmark",
+        unless=f"{functions}! marked",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,16 +12,14 @@ from fabfile.engine.remote import MachineError
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
 from fabfile.tiers.storage import copies
+from fabfile.tiers.storage.volumes import Volume, volumes
 from fabfile.verify.check import Check, Site, judged, together
 
 MOUNT = "/mnt/nas"
-VOLUME = "nas"
 HANDSHAKE = Path(__file__).parent / "programs/handshake.py"
 HEAL_SECONDS, STATUS_SECONDS = 15, 15
 # Of the files that are written for the checks, in the root of the volume.
 PREFIX = ".verify-"
-# Who may mount the volume, and who has a brick of it.
-INSIDERS = {"app", "storage"}
 
 
 def checks(site: Site) -> list[Check]:
@@ -28,18 +27,48 @@ def checks(site: Site) -> list[Check]:
     if not site.scenario.tier("storage"):
         return [_alone(site)]
     apps = ", ".join(machine.name for machine in site.scenario.present("app"))
-    # It stands on the storage network and has no business there.
-    strangers = [each for each in site.scenario.tier("database") if not INSIDERS & {*each.tiers}]
-    refused = f", {strangers[0].name} may not" if strangers else ""
+    first, *others = volumes(site.scenario)
     return [
         judged(
             f"storage: a file written on each of {apps} is the same on all and on the bricks",
             lambda: _same(site),
         ),
-        judged("storage: nothing to heal, no split-brain", lambda: _healed(site)),
-        judged("storage: all copies are the same", lambda: copies.same(site)),
+        *_of_volume(site, first, "", "the volume", site.scenario.present("app")),
+        *(
+            check
+            for each in others
+            for check in _of_volume(
+                site,
+                each,
+                f"{each.name}: ",
+                f"the volume {each.name}",
+                site.scenario.present("storage"),
+            )
+        ),
+    ]
+
+
+def _of_volume(
+    site: Site, volume: Volume, where: str, said: str, members: Sequence[Machine]
+) -> list[Check]:
+    """Return the checks that each volume has; `members` are to mount it, as others are not."""
+    names = ", ".join(machine.name for machine in members)
+    # Each stands on the storage network and has no business there.
+    insiders = {*volume.clients, "storage"}
+    tiers = [tier for tier in ("app", "database") if tier not in insiders]
+    strangers = [
+        machine
+        for tier in tiers
+        for machine in site.scenario.present(tier)[:1]
+        if not insiders & {*machine.tiers}
+    ]
+    refused = f", {' and '.join(each.name for each in strangers)} may not" if strangers else ""
+    return [
+        judged(f"storage: {where}nothing to heal, no split-brain", lambda: _healed(site, volume)),
+        judged(f"storage: {where}all copies are the same", lambda: copies.same(site, volume)),
         judged(
-            f"storage: {apps} may mount the volume{refused}", lambda: _mountable(site, strangers)
+            f"storage: {names} may mount {said}{refused}",
+            lambda: _mountable(site, volume, members, strangers),
         ),
     ]
 
@@ -123,7 +152,7 @@ def _compared(site: Site, written: list[str], read: dict[str, list[str]]) -> tup
     return ok, f"{seen}"
 
 
-def _healed(site: Site) -> tuple[bool, str]:
+def _healed(site: Site, volume: Volume) -> tuple[bool, str]:
     """Wait until no entry is left, or none has stayed: files that are being written come and go."""
     machine = site.first("storage").name
     wanted = len(site.scenario.tier("storage"))
@@ -132,7 +161,7 @@ def _healed(site: Site) -> tuple[bool, str]:
 
     def healed(_left: float) -> bool:
         nonlocal seen, staying
-        text = site.run(machine, f"gluster volume heal {VOLUME} info", HEAL_SECONDS)
+        text = site.run(machine, f"gluster volume heal {volume.name} info", HEAL_SECONDS)
         entries = set(re.findall(r"^(?:/|<gfid:).*?(?= - |$)", text, re.M))
         staying = entries if staying is None else staying & entries
         split = text.count("Is in split-brain")
@@ -145,15 +174,16 @@ def _healed(site: Site) -> tuple[bool, str]:
     return wait_until(healed, HEAL_SECONDS, 0.5), seen
 
 
-def _mountable(site: Site, strangers: list[Machine]) -> tuple[bool, str]:
-    bricks = _bricks(site)
-    apps = site.scenario.present("app")
+def _mountable(
+    site: Site, volume: Volume, members: Sequence[Machine], strangers: Sequence[Machine]
+) -> tuple[bool, str]:
+    bricks = _bricks(site, volume)
 
     def asked(machine: Machine) -> list[str]:
         said: list[str] = site.program(machine.name, HANDSHAKE, bricks, 30)
         return said
 
-    answers = together([*strangers, *apps], asked)
+    answers = together([*strangers, *members], asked)
     seen = [f"{name}: {', '.join(sorted(set(said)))}" for name, said in answers.items()]
     refused = [answers.pop(each.name) for each in strangers]
     servers, guarded = len(site.scenario.tier("storage")), bool(site.scenario.guarded)
@@ -171,11 +201,11 @@ def kept_out(said: list[str], guarded: bool) -> bool:
     return refusals.issuperset(said)
 
 
-def _bricks(site: Site) -> list[tuple[str, int, str]]:
+def _bricks(site: Site, volume: Volume) -> list[tuple[str, int, str]]:
     """Return address, port and path of each brick that runs, from the volume's own status."""
     nodes = [
         [node.findtext(name, "") for name in ("hostname", "port", "path", "status")]
-        for node in _status(site).iter("node")
+        for node in _status(site, volume).iter("node")
     ]
     return [
         (host, int(port), path)
@@ -184,14 +214,14 @@ def _bricks(site: Site) -> list[tuple[str, int, str]]:
     ]
 
 
-def _status(site: Site) -> ElementTree.Element:
+def _status(site: Site, volume: Volume) -> ElementTree.Element:
     """Return the volume's status; raises RuntimeError with what GlusterFS says instead of it."""
     machine = site.first("storage").name
     status = ElementTree.Element("none")
 
     def told(_left: float) -> bool:
         nonlocal status
-        text = site.run(machine, f"gluster --xml volume status {VOLUME}", STATUS_SECONDS)
+        text = site.run(machine, f"gluster --xml volume status {volume.name}", STATUS_SECONDS)
         status = ElementTree.fromstring(text)
         return status.findtext("opRet") == "0"
 

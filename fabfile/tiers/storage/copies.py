@@ -14,12 +14,12 @@ from xml.etree import ElementTree
 
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
+from fabfile.tiers.storage.volumes import Volume
 from fabfile.verify.check import Site, together
 
 if TYPE_CHECKING:
     from fabfile.tiers.storage.programs.copies import Content, Given, Overview
 
-VOLUME = "nas"
 PROGRAM = Path(__file__).parent / "programs/copies.py"
 # For the names on one server; of more files than that, a part is compared, each time another.
 FILES, SECONDS = 50_000, 5
@@ -27,12 +27,12 @@ SAMPLE = 40
 LOOK_SECONDS = 10
 
 
-def same(site: Site) -> tuple[bool, str]:
-    """Tell whether all bricks of a set of replicas hold the same files."""
+def same(site: Site, volume: Volume) -> tuple[bool, str]:
+    """Tell whether all bricks of a set of replicas of a volume hold the same files."""
     files, contents = 0, 0
     wrong: list[str] = []
-    for servers in _replicas(site):
-        looks, differing = _compared(site, servers)
+    for servers in _replicas(site, volume):
+        looks, differing = _compared(site, volume, servers)
         files += min(look["files"] for look in looks)
         contents += min(len(look["sample"]) for look in looks)
         wrong += differing
@@ -40,10 +40,10 @@ def same(site: Site) -> tuple[bool, str]:
     return not wrong, f"{seen}; different: {', '.join(wrong[:5])}" if wrong else seen
 
 
-def _replicas(site: Site) -> list[list[Machine]]:
+def _replicas(site: Site, volume: Volume) -> list[list[Machine]]:
     """Return the storage servers in sets that hold the same files, as the volume tells them."""
     storage = site.scenario.tier("storage")
-    text = site.run(site.first("storage").name, f"gluster --xml volume info {VOLUME}")
+    text = site.run(site.first("storage").name, f"gluster --xml volume info {volume.name}")
     names = [brick.findtext("name") or "" for brick in ElementTree.fromstring(text).iter("brick")]
     by_address = {str(address): each for each in storage for address in each.addresses.values()}
     by_address |= {each.name: each for each in storage}
@@ -52,10 +52,12 @@ def _replicas(site: Site) -> list[list[Machine]]:
     return [servers[start : start + size] for start in range(0, len(servers), size)]
 
 
-def _compared(site: Site, servers: list[Machine]) -> tuple[list[Overview], list[str]]:
+def _compared(
+    site: Site, volume: Volume, servers: list[Machine]
+) -> tuple[list[Overview], list[str]]:
     """Return what was seen on each server, and the paths of the files that stay different."""
     given: Given = {
-        "brick": site.scenario.brick,
+        "brick": volume.brick,
         "seed": secrets.token_hex(8),
         "files": FILES,
         "seconds": SECONDS,

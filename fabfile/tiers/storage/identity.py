@@ -14,19 +14,19 @@ from pathlib import Path
 from fabfile.engine.change import Change, Refused
 from fabfile.engine.resources import Run
 from fabfile.scenario import Machine, Scenario
-from fabfile.tiers.storage.beforehand import VOLUME, library, name_of
+from fabfile.tiers.storage.volumes import Volume, library, name_of, uploads
 
 
 @dataclass(frozen=True)
 class Member:
-    """What a server has: its UUID, GlusterFS' version of the pool, and whether it has the volume.
+    """What a server has: its UUID, GlusterFS' version of the pool, and the volumes it knows.
 
     `peers` has the UUID of each other member -> the addresses that it is known by.
     """
 
     uuid: str
     version: str
-    has_volume: bool
+    volumes: tuple[str, ...]
     peers: Mapping[str, tuple[str, ...]]
 
 
@@ -40,7 +40,7 @@ class Identity:
 
     def probe(self) -> str:
         """Print what glusterd knows of itself and the others."""
-        return f"{library(self.scenario)}identity"
+        return f"{self._library}identity"
 
     def plan(self, facts: str, changed: Set[str]) -> Change | None:
         """Change nothing: one server alone is whoever it is."""
@@ -49,7 +49,8 @@ class Identity:
     def among(self, machine: str, everyone: Mapping[str, str], changed: Set[str]) -> Change | None:
         """Give a server that lost the volume the identity that those who have it remember."""
         seen = {name: member(facts) for name, facts in everyone.items()}
-        left = {name: each for name, each in seen.items() if each.has_volume}
+        stands_for_all = uploads(self.scenario).name
+        left = {name: each for name, each in seen.items() if stands_for_all in each.volumes}
         if machine in left or not left:
             return None
         addresses = {each.name: name_of(self.scenario, each) for each in self._servers}
@@ -62,14 +63,22 @@ class Identity:
         own = uuids.pop(machine, "")
         if not own:
             return None  # it was never a member
-        info = f"UUID={own}\noperating-version={next(iter(left.values())).version}\n"
+        one = next(iter(left.values()))
+        info = f"UUID={own}\noperating-version={one.version}\n"
+        told = "".join(f"{name}\n" for name in one.volumes)
         peers = {
             f"peer-{uuid}": f"uuid={uuid}\nstate=3\nhostname1={addresses[name]}\n".encode()
             for name, uuid in uuids.items()
         }
         summary = f"be again the member of the pool that {', '.join(left)} remember"
-        script = f'{library(self.scenario)}restore "$payload"'
-        return Change(self.key, summary, script, files={"glusterd.info": info.encode(), **peers})
+        script = f'{self._library}restore "$payload"'
+        files = {"glusterd.info": info.encode(), "volumes": told.encode(), **peers}
+        return Change(self.key, summary, script, files=files)
+
+    @property
+    def _library(self) -> str:
+        """The shell functions; the volume of the uploads stands for the pool."""
+        return library(self.scenario, uploads(self.scenario))
 
     @property
     def _servers(self) -> tuple[Machine, ...]:
@@ -82,7 +91,8 @@ def member(facts: str) -> Member:
     own = dict(line.split("=", 1) for line in lines if "=" in line)
     peers = [line.split()[1:] for line in lines if line.startswith("peer ")]
     known = {uuid: tuple(names) for uuid, *names in peers}
-    return Member(own.get("UUID", ""), own.get("operating-version", ""), "volume" in lines, known)
+    has = tuple(line.split()[1] for line in lines if line.startswith("volume "))
+    return Member(own.get("UUID", ""), own.get("operating-version", ""), has, known)
 
 
 @dataclass(frozen=True)
@@ -122,13 +132,14 @@ class Taken(Run):
         return None if "done" in lines and Identity.key not in changed else self.change()
 
 
-def taken(scenario: Scenario, machine: Machine) -> Taken:
+def taken(scenario: Scenario, machine: Machine, volume: Volume) -> Taken:
     """Return that the brick of a server is the volume's: what the others hold is copied to it."""
-    brick = f"{name_of(scenario, machine)}:{scenario.brick}"
+    brick = f"{name_of(scenario, machine)}:{volume.brick}"
+    functions = library(scenario, volume)
     return Taken(
-        f"take the brick into the volume {VOLUME}",
-        f"{library(scenario)}take {brick}",
-        unless=f"{library(scenario)}is_taken",
-        state=f"{library(scenario)}state_of_brick",
-        place=str(Path(scenario.brick).parent),
+        f"take the brick into the volume {volume.name}",
+        f"{functions}take {brick}",
+        unless=f"{functions}is_taken || ! is_made",
+        state=f"{functions}state_of_brick",
+        place=str(Path(volume.brick).parent),
     )

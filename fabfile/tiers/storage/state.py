@@ -1,6 +1,6 @@
-"""The storage tier: a GlusterFS volume that keeps every uploaded file on several servers.
+"""The storage tier: GlusterFS volumes that keep uploads, and backups, on several servers.
 
-The first storage server stands for all where the volume as a whole is concerned. What is so is
+The first storage server stands for all where a volume as a whole is concerned. What is so is
 read from glusterd's own files: its command takes a third of a second for each question.
 """
 
@@ -12,32 +12,39 @@ from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Port, Run, Service, Unique
 from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
-from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
 from fabfile.tiers.neighbours import neighbours
-from fabfile.tiers.storage.beforehand import VOLUME, Prospects, library, name_of, unmarked
+from fabfile.tiers.storage.beforehand import Prospects, unmarked
 from fabfile.tiers.storage.identity import Common, Identity, taken
+from fabfile.tiers.storage.volumes import Volume, library, name_of, uploads, volumes
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
-GLUSTERD, WATCH_UNIT = "glusterd.service", "glusterd-watch.service"
-INFO = f"/var/lib/glusterd/vols/{VOLUME}/info"
-OPTIONS = Survey("options", f"cat {INFO}")
+GLUSTERD = "glusterd.service"
+UNITS = "/etc/systemd/system"
+# How `status` tells of bricks that are up, of how many, what is to heal and what is torn.
+IN_LINES = r"bricks: %d of %d up\nto heal: %d\nsplit-brain: %d"
+IN_ONE = "%d of %d bricks up, %d to heal, %d in split-brain"
 
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what each storage server looks like."""
     restarts = template("/etc/systemd/system/glusterd.service.d/crm.conf")
     program = template("/usr/local/lib/crm-deployer/watch-brick", mode=0o755)
-    watch = template(
-        f"/etc/systemd/system/{WATCH_UNIT}",
-        program=program.path,
-        volume=VOLUME,
-        pid_file=f"/run/gluster/{_brick(scenario, machine)}",
-    )
+    found = volumes(scenario)
+    watches = [
+        template(
+            f"{UNITS}/{watch_unit(scenario, each)}",
+            source=f"{UNITS}/glusterd-watch.service",
+            program=program.path,
+            volume=each.name,
+            pid_file=each.brick_process(name_of(scenario, machine)),
+        )
+        for each in found
+    ]
     return [
         neighbours(scenario, machine),
-        Prospects(scenario, machine),
+        *(Prospects(scenario, machine, each) for each in found),
         Port(24007, (GLUSTERD,)),
         # Two of one number are one to GlusterFS.
         Unique(
@@ -54,28 +61,47 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             unless="getent hosts localhost >/dev/null",
         ),
         Identity(scenario),
-        unmarked(scenario),
+        *(unmarked(scenario, each) for each in found),
         restarts,
         program,
-        watch,
+        *watches,
         Service(GLUSTERD, alive=works("$main_pid")),
         # To start it again has systemd read all units again, that of glusterd, too.
-        Service(WATCH_UNIT, restart=(program.key, watch.key, restarts.key)),
+        *(
+            Service(watch_unit(scenario, each), restart=(program.key, watch.key, restarts.key))
+            for each, watch in zip(found, watches, strict=True)
+        ),
     ]
 
 
-def _brick(scenario: Scenario, machine: Machine) -> str:
-    """Return the file of the brick's process number, below /run/gluster."""
-    brick = f"{name_of(scenario, machine)}{scenario.brick.replace('/', '-')}"
-    return f"vols/{VOLUME}/{brick}.pid"
+def watch_unit(scenario: Scenario, volume: Volume) -> str:
+    """Return the unit that has glusterd start a volume's brick again when it has died."""
+    more = "" if volume == uploads(scenario) else f"-{volume.name}"
+    return f"glusterd-watch{more}.service"
 
 
 def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the storage servers have together; done on the first of them."""
+    others = [name_of(scenario, server) for server in scenario.tier("storage")][1:]
+    joined = Common(
+        "join the storage servers",
+        "\n".join(_gluster(f"peer probe {other}") for other in others)
+        + "\n"
+        + "await 60 'the storage servers to know each other' "
+        + shlex.quote(_peers(others)),
+        unless=_peers(others),
+    )
+    return [joined, *(step for each in volumes(scenario) for step in _made(scenario, each))]
+
+
+def _made(scenario: Scenario, volume: Volume) -> list[Resource]:
+    """Return what makes a volume, with its options, and starts it."""
     servers = [name_of(scenario, server) for server in scenario.tier("storage")]
+    name = volume.name
+    told = Survey(f"options_of_{name}", f"cat {volume.info}")
     allowed = {
         address
-        for tier in sources("storage", "bricks")
+        for tier in volume.clients
         for address in scenario.addresses(tier, seen_by="storage")
     }
     options = {
@@ -87,59 +113,56 @@ def volume(scenario: Scenario, machine: Machine) -> list[Resource]:
         "cluster.quorum-type": "auto",
         "auth.allow": ",".join(sorted(allowed)),
     }
-    others = servers[1:]
     create = _gluster(
-        f"volume create {VOLUME} replica {scenario.replicas} "
-        + " ".join(f"{server}:{scenario.brick}" for server in servers)
+        f"volume create {name} replica {scenario.replicas} "
+        + " ".join(f"{server}:{volume.brick}" for server in servers)
     )
     return [
         Common(
-            "join the storage servers",
-            "\n".join(_gluster(f"peer probe {other}") for other in others)
-            + "\n"
-            + "await 60 'the storage servers to know each other' "
-            + shlex.quote(_peers(others)),
-            unless=_peers(others),
-        ),
-        Common(
-            f"create the volume {VOLUME}",
-            f"{library(scenario)}patiently {create}",
-            unless=f"[ -f {INFO} ]",
+            f"create the volume {name}",
+            f"{library(scenario, volume)}patiently {create}",
+            unless=f"[ -f {volume.info} ]",
         ),
         *(
             Common(
-                f"set {key} of the volume {VOLUME}",
-                _gluster(f"volume set {VOLUME} {key} {value}"),
-                unless=f"grep -qxF {key}={value} {INFO}",
-                told=(OPTIONS, f"{key}={value}"),
+                f"set {key} of the volume {name}",
+                _gluster(f"volume set {name} {key} {value}"),
+                unless=f"grep -qxF {key}={value} {volume.info}",
+                told=(told, f"{key}={value}"),
             )
             for key, value in options.items()
         ),
         Common(
-            f"start the volume {VOLUME}",
-            _gluster(f"volume start {VOLUME}"),
-            unless=f"grep -qx status=1 {INFO}",
-            told=(OPTIONS, "status=1"),
+            f"start the volume {name}",
+            _gluster(f"volume start {name}"),
+            unless=f"grep -qx status=1 {volume.info}",
+            told=(told, "status=1"),
         ),
     ]
 
 
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Say what runs on each storage server for the volume: its brick, and what heals it."""
-    processes = (_brick(scenario, machine), f"shd/{VOLUME}/{VOLUME}-shd.pid")
-    numbers = [f"$(cat /run/gluster/{file})" for file in processes]
+    """Say what runs on each storage server for the volumes: their bricks, and what heals them."""
+    return [step for each in volumes(scenario) for step in _served(scenario, machine, each)]
+
+
+def _served(scenario: Scenario, machine: Machine, volume: Volume) -> list[Resource]:
+    name = volume.name
+    healing = f"/run/gluster/shd/{name}/{name}-shd.pid"
+    processes = (volume.brick_process(name_of(scenario, machine)), healing)
+    numbers = [f"$(cat {file})" for file in processes]
     running = " && ".join(map(works, numbers))
     # By force: glusterd starts what is missing of a volume that is started already, on all servers.
     # Several of them cannot do so at the same time, and need not: the first does it for all.
     start = (
         f"{{ {running}; }} || {{ kill -CONT {' '.join(numbers)}; "
-        f"{_gluster(f'volume start {VOLUME} force')}; {running}; }}"
+        f"{_gluster(f'volume start {name} force')}; {running}; }}"
     )
     return [
-        taken(scenario, machine),
+        taken(scenario, machine, volume),
         Run(
-            f"run the brick of the volume {VOLUME}",
-            f"await 60 'the brick of the volume {VOLUME} to run' {shlex.quote(start)}",
+            f"run the brick of the volume {name}",
+            f"await 60 'the brick of the volume {name} to run' {shlex.quote(start)}",
             unless=running,
         ),
     ]
@@ -153,18 +176,26 @@ def view(scenario: Scenario, machine: Machine) -> View:
     names = [name for each in before for name in (each.name, name_of(scenario, each))]
     up = " ".join(f"-e '[[:space:]]{name}[[:space:]]*Connected'" for name in names)
     another = f"gluster pool list | grep -q {up}" if before else "false"
-    summary = r"""awk '
-/^Status: Connected/ { up++ }
-/^Status:/ { bricks++ }
-/^Total Number of entries/ { heal += $NF }
-/split-brain/ { torn += $NF }
-END { printf "bricks: %d of %d up\nto heal: %d\nsplit-brain: %d\n", up, bricks, heal, torn }'
+    first, *others = volumes(scenario)
+    told = [_told(first, "\\n", IN_LINES), *(_told(each, ", ", IN_ONE) for each in others)]
+    watches = (watch_unit(scenario, each) for each in volumes(scenario))
+    return View((GLUSTERD, *watches), "\n".join([f"if ! {another}; then", *told, "fi"]))
+
+
+def _told(volume: Volume, between: str, counts: str) -> str:
+    """Return shell that prints what there is to see of a volume."""
+    name = volume.name
+    summary = rf"""awk '
+/^Status: Connected/ {{ up++ }}
+/^Status:/ {{ bricks++ }}
+/^Total Number of entries/ {{ heal += $NF }}
+/split-brain/ {{ torn += $NF }}
+END {{ printf "{counts}\n", up, bricks, heal, torn }}'
 """
-    return View(
-        (GLUSTERD, WATCH_UNIT),
-        f"if ! {another}; then\n"
-        f"gluster volume info {VOLUME} | sed -n 's/^Status: /volume {VOLUME}: /p'\n"
-        f"gluster volume heal {VOLUME} info summary | {summary.strip()}\nfi",
+    return (
+        f"state=$(gluster volume info {name} | sed -n 's/^Status: //p')\n"
+        f"""printf 'volume {name}: %s{between}' "$state"\n"""
+        f"gluster volume heal {name} info summary | {summary.strip()}"
     )
 
 

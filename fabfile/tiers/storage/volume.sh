@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Shell functions for a volume that is still to be made, put before the scripts of beforehand.py and
+# Shell functions for a volume and its brick, put before the scripts of beforehand.py, identity.py and
 # state.py, behind lines that set these. glusterd's own files tell what is so.
 info=/var/lib/glusterd/vols/${volume:?}/info
 mark=trusted.glusterfs.volume-id
@@ -38,9 +38,11 @@ address_of() { # NAME: prints its address, as far as this server can tell
   esac
 }
 
-identity() { # prints what glusterd knows of itself and the others, and whether it has the volume
+identity() { # prints what glusterd knows of itself and the others, and the volumes that it has
   cat /var/lib/glusterd/glusterd.info
-  [ ! -f "$info" ] || echo volume
+  for each in /var/lib/glusterd/vols/*/info; do
+    [ ! -f "$each" ] || echo "volume $(basename "${each%/info}")"
+  done
   # By their UUIDs: what glusterd is writing, UUID.tmp, may be gone when it is read.
   for peer in /var/lib/glusterd/peers/*-????????????; do
     [ -e "$peer" ] || break
@@ -56,7 +58,7 @@ identity() { # prints what glusterd knows of itself and the others, and whether 
 }
 
 restore() { # DIRECTORY: makes this server the member whose glusterd.info and peer-UUID files are there
-  systemctl stop glusterd-watch.service 2>/dev/null || :
+  systemctl stop 'glusterd-watch*.service' 2>/dev/null || :
   systemctl stop glusterd.service
   rm -rf /var/lib/glusterd/peers
   install -d /var/lib/glusterd/peers
@@ -65,7 +67,13 @@ restore() { # DIRECTORY: makes this server the member whose glusterd.info and pe
     install -m 0600 "$file" "/var/lib/glusterd/peers/${file##*/peer-}"
   done
   systemctl start glusterd.service
-  await 60 "the others to tell of the volume $volume" "[ -f $info ]"
+  while read -r each; do
+    await 60 "the others to tell of the volume $each" "[ -f /var/lib/glusterd/vols/$each/info ]"
+  done <"$1/volumes"
+}
+
+is_made() { # there is such a volume
+  [ -f "$info" ]
 }
 
 is_taken() { # the brick is a volume's
@@ -77,13 +85,16 @@ state_of_brick() { # prints done when it is the volume's, or no volume is here; 
 }
 
 take() { # SERVER:BRICK: has the volume take an empty brick in the place of the one that was there
-  # GlusterFS knows a brick as the volume's only if its directory is there when it starts.
-  mkdir -p "$brick"
-  systemctl restart glusterd.service
+  is_made || return 0
+  # GlusterFS knows a brick as the volume's only if its directory is there when it starts: those of all
+  # volumes, so that it starts once.
+  for each in ${bricks:?}; do mkdir -p "$each"; done
+  # The file of its process number is as old as the process.
+  [ -n "$(find /run/glusterd.pid -newer "$brick")" ] || systemctl restart glusterd.service
   await 60 'the storage servers to be connected' \
     "gluster pool list | awk '/Disconnected/ { away = 1 } END { exit away || NR < 2 }'"
   patiently reset "$1"
-  say "the other servers copy to it what they hold: 'fab status' tells how much is left"
+  say "the other servers copy to it what they hold of $volume: 'fab status' tells how much is left"
 }
 
 reset() { # SERVER:BRICK: both steps, as a server that connects in between starts the brick again
