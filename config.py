@@ -157,6 +157,8 @@ PORTS = {
     "volume": 3001,  # where an app server tells the balancer whether the volume answers there
     "statistics": 8404,  # HAProxy's page and metrics, on the management address only
     "database": 5432,
+    "backups": 8432,  # where storage servers take what is to be kept
+    "database_backups": 8433,  # where they ask the database server for it
 }
 
 # How many copies of an uploaded file the storage servers keep.

@@ -20,6 +20,7 @@ from fabfile.tiers.balancer import state as balancer
 from fabfile.tiers.database import state as database
 from fabfile.tiers.firewall import host
 from fabfile.tiers.firewall import state as firewall
+from fabfile.tiers.storage import backup
 from fabfile.tiers.storage import state as storage
 
 Desired = Callable[[Scenario, Machine], list[Resource]]
@@ -61,6 +62,8 @@ PIPELINE = (
     Step("storage", "storage", storage.desired, ("guard",)),
     Step("volume", "storage", storage.volume, ("storage",), "first", adding=True, removing=True),
     Step("bricks", "storage", storage.serving, ("volume",)),
+    Step("backup", "storage", backup.desired, ("bricks",)),
+    Step("begun", "storage", backup.begun, ("backup", "database")),
     Step("app", "app", app.desired, ("guard",), adding=True),
     Step("build", "app", app.built, ("app",), "first", needs_source=True),
     Step("ship", "app", app.shipped, ("app", "build"), "others", adding=True),

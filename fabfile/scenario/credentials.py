@@ -18,6 +18,7 @@ NAMES = (
     "administrator_password",
     "api_token",
     "application_key",
+    "backup_password",
     "checks_password",
     "database_password",
     "statistics_password",

@@ -62,9 +62,12 @@ class Site:
 
         The first of all when none was: to use it says why it cannot be reached.
         """
-        machines = self.scenario.present(tier)
+        return self.first_of(self.scenario.present(tier) or self.scenario.tier(tier))
+
+    def first_of(self, machines: Sequence[Machine]) -> Machine:
+        """Return the first of some machines that was reached, of all of them when none was."""
         found = [each for each in machines if isinstance(self.remotes.get(each.name), Remote)]
-        return (found or machines or self.scenario.tier(tier))[0]
+        return (found or machines)[0]
 
     def run(self, machine: str, script: str, seconds: float = SECONDS) -> str:
         """Run a shell script as root on a machine; answers its output whatever the exit code."""

@@ -32,8 +32,9 @@ def test_glusterd_runs_and_starts_at_boot(lab, name):
     assert host.package("glusterfs-server").is_installed
     assert host.service("glusterd").is_running
     assert host.service("glusterd").is_enabled
-    assert host.service("glusterd-watch").is_running
-    assert host.service("glusterd-watch").is_enabled
+    for unit in ("glusterd-watch", "glusterd-watch-backup", "mnt-backup.mount"):
+        assert host.service(unit).is_running
+        assert host.service(unit).is_enabled
 
 
 def test_the_volume_keeps_three_copies(lab, info):

@@ -34,6 +34,8 @@ def test_the_table_is_what_is_listened_on_and_used():
         ("app", "storage", "bricks"),
         ("storage", "storage", "management"),
         ("storage", "storage", "bricks"),
+        ("storage", "database", "copying"),
+        ("database", "storage", "backups"),
     }
     assert sources("app", "http") == ("balancer",)
 

@@ -48,12 +48,14 @@ def test_each_machine_lets_in_what_the_table_says(guarded):
     assert let_in(scenario, "web") == [
         "tcp dport 80 accept",
         "ip saddr { 10.0.0.2, 10.0.0.3 } tcp dport 5432 accept",
+        "ip saddr { 10.0.0.2, 10.0.0.3, 10.0.0.4 } tcp dport 8433 accept",
     ]
     assert let_in(scenario, "nas1") == [
         "ip saddr { 10.0.0.1 } tcp dport 3000 accept",
         "ip saddr { 10.0.0.1 } tcp dport 3001 accept",
         "ip saddr { 10.0.0.1, 10.0.0.3, 10.0.0.4 } tcp dport 24007 accept",
         "ip saddr { 10.0.0.1, 10.0.0.3, 10.0.0.4 } tcp dport 49152-60999 accept",
+        "ip saddr { 10.0.0.1 } tcp dport 8432 accept",
     ]
 
 

@@ -32,7 +32,7 @@ def steps(scenario, tmp_path, monkeypatch):
     for name, text in (("psql", PSQL), ("runuser", RUNUSER)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    monkeypatch.setattr(migration.database, "program", lambda name, _debian: str(tmp_path / name))
+    monkeypatch.setattr(migration.cluster, "program", lambda name, _debian: str(tmp_path / name))
     monkeypatch.setattr(migration.app, "directory", lambda scenario: str(tmp_path))
     notes, payload = tmp_path / "notes", tmp_path / "payload"
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "notes": str(notes)}

@@ -41,11 +41,14 @@ def test_a_stage_for_the_first_machine_and_one_for_the_others(scenario) -> None:
 
 def test_a_tier_has_its_own_stages_only(scenario) -> None:
     names = [stage.name for stage in pipeline.stages(scenario, "storage")]
-    assert names == ["storage", "volume", "bricks"]
+    assert names == ["storage", "volume", "bricks", "backup", "begun"]
 
 
 def test_no_machine_gets_packages_of_another_tier(scenario) -> None:
-    assert pipeline.packages(scenario, scenario.machine("bbdd")) == ("postgresql-17",)
+    assert pipeline.packages(scenario, scenario.machine("bbdd")) == (
+        "postgresql-17",
+        "pgbackrest",
+    )
     assert "haproxy" not in pipeline.packages(scenario, scenario.machine("s1"))
 
 

@@ -65,7 +65,7 @@ MISTAKES = [
     ("PORTS.app", 65536, "PORTS['app'] is port 65536, it must be from 1 to 65535"),
     ("PORTS.database", 0, "PORTS['database'] is port 0, it must be from 1 to 65535"),
     ("PORTS.app", True, "PORTS['app'] is True, it must be a whole number"),
-    ("PORTS.https", 443, "PORTS['https'] is not a known key; known are app, database, http"),
+    ("PORTS.https", 443, "PORTS['https'] is not a known key; known are app, backups, database"),
     ("LOGIN.port", -1, "LOGIN['port'] is port -1, it must be from 1 to 65535"),
     ("LOGIN.user", 5, "LOGIN['user'] is 5, it must be text"),
     ("LOGIN", [], "LOGIN must be a dictionary"),

@@ -38,7 +38,7 @@ def _scripts(scenario) -> dict[str, str]:
 
 def test_no_script_for_a_machine_has_a_fault(scripts):
     names = {path.rpartition("/")[2] for path in scripts}
-    assert names == {"fw.fw", "host-rules", "watch-brick", "watch-mount"}
+    assert names == {"fw.fw", "host-rules", "pgbackrest-wal", "watch-brick", "watch-mount"}
     for path, text in scripts.items():
         # Of severity "style" and above: all that it knows.
         command = ["shellcheck", "--color=never", "-"]

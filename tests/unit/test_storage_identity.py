@@ -64,9 +64,9 @@ def test_others_that_disagree_are_refused(scenario, facts):
         Identity(scenario).among("nas1", everyone, set())
 
 
-def test_a_brick_is_taken_on_a_disk_of_its_own_only(scenario):
-    (uploads, *_) = volumes(scenario)
-    brick = taken(scenario, scenario.machine("nas2"), uploads)
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_brick_is_taken_on_a_disk_of_its_own_only(scenario, number):
+    brick = taken(scenario, scenario.machine("nas2"), volumes(scenario)[number])
     assert brick.plan("done\n", set()) is None
     assert brick.plan("done\n", {Identity.key}) is not None
     assert brick.plan("", set()) is not None

@@ -18,7 +18,7 @@ from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.app import release
 from fabfile.tiers.app import state as app
-from fabfile.tiers.database import state as database
+from fabfile.tiers.database import cluster
 
 # pg_advisory_lock(bigint): any number does that nobody else uses in this database.
 LOCK = 2017
@@ -134,7 +134,7 @@ def _connection(scenario: Scenario) -> str:
     name, port = scenario.application.database, scenario.ports["database"]
     options = {**OPTIONS, "PGPASSWORD": scenario.secret("database_password")}
     given = " ".join(f"{name}={shlex.quote(text)}" for name, text in options.items())
-    psql = database.program("psql", scenario.debian(scenario.builder))
+    psql = cluster.program("psql", scenario.debian(scenario.builder))
     return f"{given} {psql} -qAtX -v ON_ERROR_STOP=1 -h {host} -p {port} -U {name} {name}"
 
 

@@ -11,7 +11,7 @@ from fabfile.engine.resources import File, Run, Service
 from fabfile.scenario import Application, Machine, Process, Scenario
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app import health, release
-from fabfile.tiers.database import state as database
+from fabfile.tiers.database import cluster
 from fabfile.tiers.templates import template
 
 UNITS = "/etc/systemd/system"
@@ -61,7 +61,7 @@ def files(scenario: Scenario, machine: Machine, mount: str, mount_unit: str) -> 
 def _command(scenario: Scenario, machine: Machine, process: Process) -> str:
     if not process.single:
         return f"/bin/bash -c {argument(process.start)}"
-    psql = database.program("psql", scenario.debian(machine))
+    psql = cluster.program("psql", scenario.debian(machine))
     return f"{PROGRAM} {psql} {process.name} {argument(process.start)}"
 
 

@@ -11,6 +11,10 @@ TIER = Tier(
     row=4,
     least=1,
     most=1,
-    listens=(Listener("sql", "SQL", port="database", default=5432),),
+    listens=(
+        Listener("sql", "SQL", port="database", default=5432),
+        Listener("copying", "what is backed up", port="database_backups", default=8433),
+    ),
+    uses=("storage.backups",),
     certified=True,
 )

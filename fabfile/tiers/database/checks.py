@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fabfile.engine.remote import Remote
+from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
-from fabfile.tiers.database import sqlite
+from fabfile.tiers.database import copying, sqlite
 from fabfile.verify.check import Check, Site, judged
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 # one. Of several versions the latest.
 CLUSTER = '$(pg_lsclusters -h | awk \'$2 == "main" { print $1 "/" $2 }\' | tail -n 1)'
 PROGRAMS = Path(__file__).parent / "programs"
+# PostgreSQL tries three times, a second apart, and after that each minute.
+ARCHIVE_SECONDS = 20
 
 
 def checks(site: Site) -> list[Check]:
@@ -45,6 +49,11 @@ def checks(site: Site) -> list[Check]:
             else []
         ),
         judged("database: the application keeps no data in SQLite", lambda: sqlite.none(site)),
+        *(
+            [judged("backups: what is written now is kept", lambda: _archived(site))]
+            if copying.is_backed_up(site.scenario)
+            else []
+        ),
     ]
 
 
@@ -120,6 +129,34 @@ def _wrong_password(site: Site, app: Machine) -> tuple[bool, str]:
     refused = "password authentication failed" in text
     last = (text.strip().splitlines() or ["no answer"])[-1]
     return refused, f"{app.name}: " + ("password authentication failed" if refused else last)
+
+
+def _archived(site: Site) -> tuple[bool, str]:
+    """Have PostgreSQL hand over what it has written, and wait until the backups have it."""
+    # It writes a few bytes that mean nothing: where nothing was written, nothing is handed over.
+    mark = "SELECT pg_create_restore_point('verify') IS NOT NULL"
+    _query(site, mark)
+    piece = _query(site, "SELECT pg_walfile_name(pg_switch_wal())")
+    begin = time.monotonic()
+    told = (
+        "SELECT coalesce(last_archived_wal, ''), failed_count, coalesce(last_failed_wal, '') "
+        "FROM pg_stat_archiver"
+    )
+    seen: list[str] = []
+
+    def kept(_left: float) -> bool:
+        nonlocal seen
+        seen = _query(site, told).split("|")
+        return seen[0] >= piece
+
+    if len(piece) == 24 and wait_until(kept, ARCHIVE_SECONDS, 0.5):
+        return True, f"{piece} is, after {time.monotonic() - begin:.1f} s"
+    if len(seen) != 3:
+        return False, f"PostgreSQL says {piece} {' '.join(seen)}"
+    return False, (
+        f"{piece} is not after {ARCHIVE_SECONDS} s; the last one that is: {seen[0] or 'none'}; "
+        f"failed {seen[1]} times, last for {seen[2] or 'none'}: see PostgreSQL's log"
+    )
 
 
 def _scram(site: Site) -> tuple[bool, str]:

@@ -15,13 +15,14 @@ from fabfile.engine.resources import File, Memory, Packages, Port, Run, Service
 from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.credentials import scram_verifier
-from fabfile.scenario.debian import Debian
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
-from fabfile.tiers.database import limits
+from fabfile.tiers.database import copying, limits
 from fabfile.tiers.database import role as roles
+from fabfile.tiers.database.cluster import unit_of
 from fabfile.tiers.database.settings import Settings, query, wanted
 from fabfile.tiers.neighbours import neighbours
+from fabfile.tiers.storage import repository
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
@@ -29,19 +30,6 @@ from fabfile.tiers.tier import View
 OLD_SETTINGS = "/etc/systemd/system/postgresql@.service.d"
 WARNING = "warning"
 SHELL = Path(__file__).with_suffix(".sh").read_text()
-
-
-def unit_of(release: Debian) -> str:
-    """Return the systemd unit of the cluster, which Debian names by PostgreSQL's version."""
-    return f"postgresql@{release.postgresql}-main.service"
-
-
-def program(name: str, release: Debian) -> str:
-    """Return the path of a program of PostgreSQL's own.
-
-    Not /usr/bin/psql: that is a Perl script, which looks for a cluster for longer than psql works.
-    """
-    return f"/usr/lib/postgresql/{release.postgresql}/bin/{name}"
 
 
 def library(scenario: Scenario) -> str:
@@ -107,6 +95,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             f"{library(scenario)}make_cluster",
             unless=f"{library(scenario)}has_cluster",
         ),
+        *copying.beforehand(scenario, machine),
         *([_empty_cluster(scenario)] if scenario.new_database else []),
         Run(
             "remove an earlier version's settings for all clusters",
@@ -124,6 +113,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             ready=f"{library(scenario)}echo 'SELECT;' | ask",
             alive=works("$main_pid"),
         ),
+        *copying.copied(scenario, machine),
         _set_up(scenario),
         _database(scenario),
     ]
@@ -145,6 +135,7 @@ def _settings(scenario: Scenario, machine: Machine) -> File:
         addresses=scenario.addresses("database", seen_by="app"),
         port=scenario.ports["database"],
         connections=limits.max_connections(*_connections(scenario)),
+        archive=copying.ARCHIVE if copying.is_backed_up(scenario) else "",
     )
 
 
@@ -194,7 +185,11 @@ def view(scenario: Scenario, machine: Machine) -> View:
         "LEFT JOIN pg_stat_activity ON host(client_addr) = address "
         "GROUP BY number, name ORDER BY number;"
     )
-    return View((unit_of(scenario.debian(machine)),), _sql(scenario, query))
+    units = [unit_of(scenario.debian(machine))]
+    if copying.is_backed_up(scenario):
+        units.append(repository.COPYING_UNIT)
+        query += f"\n{copying.TOLD}"
+    return View(tuple(units), _sql(scenario, query))
 
 
 def _set_up(scenario: Scenario) -> Run:

@@ -1,4 +1,4 @@
-"""The storage tier: a GlusterFS volume that keeps every uploaded file on several servers."""
+"""The storage tier: GlusterFS volumes that keep every uploaded file, and backups, several times."""
 
 from fabfile.tiers.tier import Listener, Tier
 
@@ -16,7 +16,8 @@ TIER = Tier(
     listens=(
         Listener("management", "files", numbers=(24007, 24007)),
         Listener("bricks", "files", numbers=(49152, 60999)),
+        Listener("backups", "backups", port="backups", default=8432),
     ),
-    uses=("storage.management", "storage.bricks"),
+    uses=("storage.management", "storage.bricks", "database.copying"),
     certified=True,
 )

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from fabfile.engine.remote import MachineError
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
-from fabfile.tiers.storage import copies
+from fabfile.tiers.storage import backup_checks, copies
 from fabfile.tiers.storage.volumes import Volume, volumes
 from fabfile.verify.check import Check, Site, judged, together
 
@@ -25,7 +25,7 @@ PREFIX = ".verify-"
 def checks(site: Site) -> list[Check]:
     """Check the shared volume; the files written for it are removed."""
     if not site.scenario.tier("storage"):
-        return [_alone(site)]
+        return [_alone(site), *backup_checks.checks(site)]
     apps = ", ".join(machine.name for machine in site.scenario.present("app"))
     first, *others = volumes(site.scenario)
     return [
@@ -45,6 +45,7 @@ def checks(site: Site) -> list[Check]:
                 site.scenario.present("storage"),
             )
         ),
+        *backup_checks.checks(site),
     ]
 
 

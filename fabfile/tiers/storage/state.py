@@ -14,6 +14,7 @@ from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.app.health import works
 from fabfile.tiers.neighbours import neighbours
+from fabfile.tiers.storage import backup, repository
 from fabfile.tiers.storage.beforehand import Prospects, unmarked
 from fabfile.tiers.storage.identity import Common, Identity, taken
 from fabfile.tiers.storage.volumes import Volume, library, name_of, uploads, volumes
@@ -178,8 +179,11 @@ def view(scenario: Scenario, machine: Machine) -> View:
     another = f"gluster pool list | grep -q {up}" if before else "false"
     first, *others = volumes(scenario)
     told = [_told(first, "\\n", IN_LINES), *(_told(each, ", ", IN_ONE) for each in others)]
+    if repository.keepers(scenario):
+        told.append(backup.told(scenario))
     watches = (watch_unit(scenario, each) for each in volumes(scenario))
-    return View((GLUSTERD, *watches), "\n".join([f"if ! {another}; then", *told, "fi"]))
+    units = (GLUSTERD, *watches, *backup.units(scenario, machine))
+    return View(units, "\n".join([f"if ! {another}; then", *told, "fi"]))
 
 
 def _told(volume: Volume, between: str, counts: str) -> str:

@@ -35,9 +35,14 @@ def uploads(scenario: Scenario) -> Volume:
     return Volume("nas", scenario.brick, sources("storage", "bricks"))
 
 
+def backups(scenario: Scenario) -> Volume:
+    """Return the volume of the backups, which only storage servers mount."""
+    return Volume("backup", f"{scenario.brick}-backup", ("storage",))
+
+
 def volumes(scenario: Scenario) -> tuple[Volume, ...]:
     """Return all volumes, that of the uploads first."""
-    return (uploads(scenario),)
+    return uploads(scenario), backups(scenario)
 
 
 def library(scenario: Scenario, volume: Volume) -> str:

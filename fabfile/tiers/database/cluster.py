@@ -1,0 +1,23 @@
+"""Where Debian keeps PostgreSQL's cluster, which it names by the version."""
+
+from __future__ import annotations
+
+from fabfile.scenario.debian import Debian
+
+
+def unit_of(release: Debian) -> str:
+    """Return the systemd unit of the cluster, which Debian names by PostgreSQL's version."""
+    return f"postgresql@{release.postgresql}-main.service"
+
+
+def data(release: Debian) -> str:
+    """Return where its data are, unless a person has moved them."""
+    return f"/var/lib/postgresql/{release.postgresql}/main"
+
+
+def program(name: str, release: Debian) -> str:
+    """Return the path of a program of PostgreSQL's own.
+
+    Not /usr/bin/psql: that is a Perl script, which looks for a cluster for longer than psql works.
+    """
+    return f"/usr/lib/postgresql/{release.postgresql}/bin/{name}"

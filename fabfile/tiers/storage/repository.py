@@ -1,0 +1,72 @@
+"""Where the backups are, and who reaches them how: what both of their sides know.
+
+PostgreSQL's backups are pgBackRest's, in a repository on a volume that only storage servers mount.
+Any of them gives the database server access to it, and any of them makes the backups.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile.engine.resources import File
+from fabfile.scenario import Machine, Scenario
+
+# pgBackRest's name for the cluster.
+STANZA = "main"
+MOUNT = "/mnt/backup"
+REPOSITORY = f"{MOUNT}/postgresql"
+# Debian's own account for this, which has the same number on every machine: base-passwd(8).
+USER = "backup"
+SETTINGS = "/etc/crm-deployer"
+# The settings of pgBackRest on a storage server, and on the database server.
+KEEPING, COPYING = f"{SETTINGS}/repository.conf", f"{SETTINGS}/copying.conf"
+AUTHORITY = f"{SETTINGS}/authority.crt"
+# Their units, and what starts a backup.
+KEEPING_UNIT, COPYING_UNIT = "backup-repository.service", "backup-copying.service"
+DATABASE_UNIT, DATABASE_TIMER = "backup-database.service", "backup-database.timer"
+DAYS = 14
+
+
+def keepers(scenario: Scenario) -> tuple[Machine, ...]:
+    """Return the storage servers that can back up the database.
+
+    pgBackRest speaks with its own version only, so they run the database server's Debian.
+    """
+    return tuple(
+        storage
+        for storage in scenario.tier("storage")
+        for database in scenario.tier("database")
+        if scenario.debian(storage) == scenario.debian(database)
+    )
+
+
+def credentials(scenario: Scenario, machine: Machine, name: str, owner: str) -> list[File]:
+    """Return a machine's certificate, its key for one of its users, and the authority's."""
+    issued = scenario.certificate(machine)
+    return [
+        File(AUTHORITY, scenario.authority),
+        File(f"{SETTINGS}/{name}.crt", issued.certificate),
+        File(
+            f"{SETTINGS}/{name}.key", issued.key, mode=0o600, owner=owner, group=owner, secret=True
+        ),
+    ]
+
+
+def tls(name: str) -> dict[str, Any]:
+    """Return what the templates need of them: the files of `credentials` by their kind."""
+    return {
+        "authority": AUTHORITY,
+        "certificate": f"{SETTINGS}/{name}.crt",
+        "key": f"{SETTINGS}/{name}.key",
+    }
+
+
+def pgbackrest(words: str) -> str:
+    """Return shell that runs pgBackRest on a storage server, as its own user."""
+    options = f"--config={KEEPING} --stanza={STANZA}"
+    return f"cd / && runuser -u {USER} -- pgbackrest {options} {words}"
+
+
+def info() -> str:
+    """Return shell that prints what backups there are, as JSON; it changes nothing."""
+    return pgbackrest("info --output=json")
