@@ -7,7 +7,7 @@ if find_spec("invoke"):
     from invoke import Collection
 
     from fabfile import lab
-    from fabfile.operations import hosts, tasks
+    from fabfile.operations import backup, hosts, tasks
     from fabfile.tiers import TIERS
 
     namespace = Collection(*tasks.ALL)
@@ -15,5 +15,6 @@ if find_spec("invoke"):
         if tier.inside:
             namespace.add_collection(tasks.of_tier(tier))
     namespace.add_collection(tasks.SCENARIO)
+    namespace.add_collection(backup.namespace, "backup")
     namespace.add_collection(hosts.namespace, "hosts")
     namespace.add_collection(lab.namespace, "lab")

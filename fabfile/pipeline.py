@@ -39,7 +39,8 @@ class Step:
     A `rolling` one changes a few at a time, while the others serve. One that `needs_source` is left
     out where a release is there already. `adding` tells that it is also for a server that is added,
     `removing` that it lists the servers, and must forget one that is removed; `routing`, that it
-    decides which of them get clients, which comes first then.
+    decides which of them get clients, which comes first then; `anew`, that it belongs to a new
+    database, also where only that is deployed.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Step:
     adding: bool = False
     removing: bool = False
     routing: bool = False
+    anew: bool = False
 
 
 PIPELINE = (
@@ -63,7 +65,7 @@ PIPELINE = (
     Step("volume", "storage", storage.volume, ("storage",), "first", adding=True, removing=True),
     Step("bricks", "storage", storage.serving, ("volume",)),
     Step("backup", "storage", backup.desired, ("bricks",)),
-    Step("begun", "storage", backup.begun, ("backup", "database")),
+    Step("begun", "storage", backup.begun, ("backup", "database"), anew=True),
     Step("app", "app", app.desired, ("guard",), adding=True),
     Step("build", "app", app.built, ("app",), "first", needs_source=True),
     Step("ship", "app", app.shipped, ("app", "build"), "others", adding=True),
@@ -86,7 +88,8 @@ def stages(scenario: Scenario, tier: str = "", batch: str = "1") -> list[Stage]:
     return [
         _stage(scenario, step, batch)
         for step in PIPELINE
-        if tier in ("", step.tier) and not (scenario.pinned and step.needs_source)
+        if (tier in ("", step.tier) or (step.anew and scenario.new_database))
+        and not (scenario.pinned and step.needs_source)
     ]
 
 

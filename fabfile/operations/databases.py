@@ -18,6 +18,7 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.app import state as app
 from fabfile.tiers.database import notes
 from fabfile.tiers.database import state as database
+from fabfile.tiers.storage import repository
 
 
 def emptiness(wanted: Scenario, plan: Plan) -> str:
@@ -58,10 +59,11 @@ def _reason(wanted: Scenario) -> str:
         return ""
     (machine,) = (each.name for each in wanted.tier("database"))
     since = min(known.values()).replace("T", " ").replace("Z", " UTC")
+    back = "To have it again: invoke backup.restore. " if repository.keepers(wanted) else ""
     return (
         f"{machine} has no database {name}, and {wanted.name} has had one since {since}, as "
         f"{', '.join(known)} can tell: is it the right machine, and its data disk mounted? "
-        "To begin with an empty one: fab deploy --new-database."
+        f"{back}To begin with an empty one: fab deploy --new-database."
     )
 
 

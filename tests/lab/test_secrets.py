@@ -116,7 +116,8 @@ def test_the_files_that_hold_secrets_are_known(lab, secrets):
     kept = {name: [path for path in paths if path != previous] for name, paths in found.items()}
     wanted = {name: ["/etc/crm-deployer/crm.env"] for name in lab.apps}
     storage = [machine.name for machine in lab.scenario.tier("storage")]
-    wanted |= {name: ["/etc/crm-deployer/repository.conf"] for name in storage}
+    backups = ["/etc/crm-deployer/repository.conf", "/etc/crm-deployer/uploads.password"]
+    wanted |= {name: backups for name in storage}
     assert kept == {"lb": ["/etc/haproxy/haproxy.cfg"], **wanted}
 
 

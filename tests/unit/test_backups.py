@@ -1,22 +1,42 @@
 """Backups: who makes which one when, and what the machines are told of it."""
 
-import fcntl
 import json
+import re
+from datetime import datetime, timedelta
 
 import pytest
+from invoke.exceptions import Exit
 
 from fabfile.engine.resources import File
+from fabfile.operations import restoring
 from fabfile.tiers.database import copying
-from fabfile.tiers.storage import backup, database_backup, repository
+from fabfile.tiers.storage import (
+    backup,
+    backup_checks,
+    database_backup,
+    repository,
+)
 
 HOUR = 3600
+# Notes what it is told, and ends as the file says that is named as the command.
+PGBACKREST = """#!/bin/sh
+cd {}
+echo "$*" >>told
+case $* in *info*) cat info ;; esac
+for last; do :; done
+[ ! -e "$last" ] || exit "$(cat "$last")"
+"""
 NOW = 1_800_000_000
 
 
 def made(kind, hours):
+    stop = NOW - hours * HOUR
     return {
+        "label": kind,
         "type": kind,
-        "timestamp": {"start": NOW - hours * HOUR - 60, "stop": NOW - hours * HOUR},
+        "timestamp": {"start": stop - 60, "stop": stop},
+        "database": {"id": 1},
+        "info": {"size": 1},
     }
 
 
@@ -39,16 +59,11 @@ def test_a_full_one_is_due_each_week_and_a_differential_one_each_day(backups, ki
 @pytest.fixture
 def pgbackrest(tmp_path, monkeypatch):
     """Give a program that stands in for pgBackRest, and what it was told."""
-    told = tmp_path / "told"
     program = tmp_path / "pgbackrest"
-    program.write_text(
-        f'#!/bin/sh\necho "$*" >>{told}\ncase $* in *info*) cat {tmp_path}/info ;; esac\n'
-        f"case $* in *stanza-create*) exit $(cat {tmp_path}/stanza) ;; esac\n"
-    )
+    program.write_text(PGBACKREST.format(tmp_path))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     (tmp_path / "info").write_text("[]")
-    (tmp_path / "stanza").write_text("0")
     return tmp_path
 
 
@@ -58,38 +73,40 @@ def told(directory):
 
 
 def test_the_first_backup_is_a_full_one(pgbackrest):
-    assert database_backup.main("c", "main", str(pgbackrest)) == 0
+    assert database_backup.main("c", "main") == 0
     assert told(pgbackrest) == ["info --output=json", "stanza-create", "backup --type=full"]
 
 
-def test_a_new_database_keeps_the_backups_of_the_old_one(pgbackrest):
-    (pgbackrest / "stanza").write_text("28")
-    assert database_backup.main("c", "main", str(pgbackrest)) == 0
-    assert told(pgbackrest)[2:] == ["stanza-upgrade", "backup --type=full"]
+def test_another_cluster_takes_the_place_of_the_one_of_the_backups_only_if_told(pgbackrest):
+    (pgbackrest / "stanza-create").write_text("28")
+    assert database_backup.main("c", "main") == 28
+    assert database_backup.main("c", "main", "diff") == 28
+    assert not [words for words in told(pgbackrest) if words.startswith(("backup", "stanza-upgr"))]
+    assert database_backup.main("c", "main", "anew") == 0
+    assert told(pgbackrest)[-2:] == ["stanza-upgrade", "backup --type=full"]
+
+
+def test_backups_of_a_database_that_was_there_before_do_not_count(pgbackrest):
+    known = [{"db": [{"id": 1}, {"id": 2}], "backup": [made("full", 1)]}]
+    (pgbackrest / "info").write_text(json.dumps(known))
+    assert database_backup.main("c", "main") == 0
+    assert told(pgbackrest)[-1] == "backup --type=full"
+    assert backup_checks.known(json.dumps(known)) == []
 
 
 def test_nothing_is_done_before_its_time_unless_a_person_wants_it(pgbackrest, monkeypatch):
-    known = [{"backup": [made("full", 1)]}]
+    known = [{"db": [{"id": 1}], "backup": [made("full", 1)]}]
     (pgbackrest / "info").write_text(json.dumps(known))
     monkeypatch.setattr(database_backup.time, "time", lambda: NOW)
-    assert database_backup.main("c", "main", str(pgbackrest)) == 0
+    assert database_backup.main("c", "main") == 0
     assert told(pgbackrest) == ["info --output=json"]
-    assert database_backup.main("c", "main", str(pgbackrest), "diff") == 0
+    assert database_backup.main("c", "main", "diff") == 0
     assert told(pgbackrest)[-1] == "backup --type=diff"
-
-
-def test_one_server_at_a_time_makes_it(pgbackrest, monkeypatch):
-    monkeypatch.setattr(database_backup, "PATIENCE", 0)
-    with (pgbackrest / "database.lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        assert database_backup.main("c", "main", str(pgbackrest)) == 0
-        assert database_backup.main("c", "main", str(pgbackrest), "full") == 75
-    assert not (pgbackrest / "told").exists()
 
 
 def test_an_answer_that_is_none_is_a_failure(pgbackrest, capsys):
     (pgbackrest / "pgbackrest").write_text("#!/bin/sh\necho 'no volume' >&2\nexit 41\n")
-    assert database_backup.main("c", "main", str(pgbackrest)) == 41
+    assert database_backup.main("c", "main") == 41
     assert "no volume" in capsys.readouterr().err
 
 
@@ -103,8 +120,11 @@ def test_only_storage_servers_have_the_password_of_the_backups(scenario):
     database = [*copying.beforehand(scenario, bbdd), *copying.copied(scenario, bbdd)]
     assert not [file for file in files(database).values() if password in file.content]
     storage = files(backup.desired(scenario, nas1))
-    (holder,) = [file for file in storage.values() if password in file.content]
-    assert holder.secret and holder.mode == 0o640 and holder.group == repository.USER
+    holders = [file for file in storage.values() if password in file.content]
+    assert [(file.secret, f"{file.mode:o}", file.group) for file in holders] == [
+        (True, "640", repository.USER),
+        (True, "600", "root"),
+    ]
     assert storage["/etc/crm-deployer/repository.key"].mode == 0o600
 
 
@@ -113,8 +133,15 @@ def test_storage_servers_of_another_debian_do_not_back_up_the_database(scenario)
     assert [each.name for each in repository.keepers(scenario)] == ["nas2", "nas3"]
     archive = files(copying.beforehand(scenario, scenario.machine("bbdd")))[copying.ARCHIVE]
     assert "for server in 10.1.4.22 10.1.4.23; do" in archive.content
-    assert backup.begun(scenario, scenario.machine("nas1")) == []
-    assert backup.begun(scenario, scenario.machine("nas2")) != []
+    begun = {
+        name: [step.key for step in backup.begun(scenario, scenario.machine(name))]
+        for name in ("nas1", "nas2", "nas3")
+    }
+    assert begun == {
+        "nas1": ["back up the uploads for the first time"],
+        "nas2": ["back up the database for the first time"],
+        "nas3": [],
+    }
 
 
 def test_without_storage_servers_nothing_is_archived(entries, read):
@@ -123,3 +150,67 @@ def test_without_storage_servers_nothing_is_archived(entries, read):
     scenario = read()
     bbdd = scenario.machine("bbdd")
     assert copying.beforehand(scenario, bbdd) == copying.copied(scenario, bbdd) == []
+
+
+@pytest.mark.parametrize(
+    ("backups", "ok", "said"),
+    [
+        ([], False, "there is no backup"),
+        ([made("full", 1)], True, "the last one 60 min ago, the last full one 60 min ago"),
+        ([made("full", 100), made("diff", 27)], False, "the last one 27 h ago"),
+        ([made("full", 8 * 24), made("diff", 1)], False, "the last full one 8 d ago"),
+    ],
+)
+def test_backups_that_are_too_old_are_told(backups, ok, said):
+    text = json.dumps([{"db": [{"id": 1}], "backup": backups}])
+    answer, seen = backup_checks.judge(backup_checks.known(text), NOW)
+    assert answer is ok and said in seen
+
+
+@pytest.mark.parametrize(
+    ("minutes", "ok", "said"),
+    [
+        ([], False, "there is none"),
+        ([50, 10], True, "10 min ago; 2 snapshots, the first 50 min ago"),
+        ([50], False, "50 min ago; 1 snapshot, the"),
+    ],
+)
+def test_a_snapshot_of_the_uploads_that_is_too_old_is_told(minutes, ok, said):
+    answer, seen = backup_checks.judge_uploads([NOW - 60 * each for each in minutes], NOW)
+    assert answer is ok and said in seen
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-11-25 13:05", ""),
+        ("2026-11-25T13:05:00+01:00", ""),
+        ("noon", "--to is 'noon', it must be a time"),
+    ],
+)
+def test_a_time_is_read_as_a_person_writes_it(text, said):
+    if said:
+        with pytest.raises(Exit) as caught:
+            restoring.moment_of(text)
+        assert said in caught.value.message
+    else:
+        assert restoring.moment_of(text).utcoffset() is not None
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"), [(-5, "is in the future"), (2 * HOUR, "before the first backup"), (60, "")]
+)
+def test_a_time_that_cannot_be_had_is_refused(ago, said):
+    now = datetime.now().astimezone()
+    kept = [backup_checks.Kept("one", "full", int(now.timestamp()) - HOUR, 1)]
+    wrong = restoring._impossible(now - timedelta(seconds=ago), kept)
+    assert said in wrong and bool(said) == bool(wrong)
+
+
+def test_who_tries_next_is_another_server_each_time(scenario):
+    timers = [
+        files(backup.desired(scenario, machine))["/etc/systemd/system/backup-uploads.timer"].content
+        for machine in scenario.tier("storage")
+    ]
+    times = [re.search("^OnCalendar=(.*)$", text, re.M)[1] for text in timers]
+    assert times == ["*:00/15", "*:05/15", "*:10/15"]

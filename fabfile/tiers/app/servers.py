@@ -65,6 +65,11 @@ def _service(scenario: Scenario, name: str) -> Service:
     return Service(f"{name}.service", limit=app.HEALTHY_SECONDS)
 
 
+def stopped(scenario: Scenario) -> str:
+    """Return shell after which no process of the application runs, until one is started."""
+    return "systemctl stop " + " ".join(reversed(units.names(scenario.application)))
+
+
 def retired(scenario: Scenario) -> str:
     """Return shell after which a server that was removed does nothing more for the application."""
     unit = f"{scenario.application.name}.service"

@@ -106,6 +106,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         settings,
         access,
         holding,
+        *([_own_number(scenario)] if scenario.new_database else []),
         Service(
             unit,
             restart=(settings.key, order.key, holding.restart_key),
@@ -117,6 +118,13 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         _set_up(scenario),
         _database(scenario),
     ]
+
+
+def prepared(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say what the database server has before its cluster comes from the backups."""
+    runs = {f"service {unit_of(scenario.debian(machine))}"}
+    made = {_set_up(scenario).key, _database(scenario).key}
+    return [each for each in desired(scenario, machine) if each.key not in runs | made]
 
 
 def _connections(scenario: Scenario) -> tuple[int, list[int]]:
@@ -242,6 +250,18 @@ def _empty_cluster(scenario: Scenario) -> Run:
         "make the cluster's data",
         f"{library(scenario)}make_data",
         unless=f"{library(scenario)}has_data",
+    )
+
+
+def _own_number(scenario: Scenario) -> Run:
+    """Return what gives a new database's cluster a number of its own, so that it can be kept."""
+    functions = library(scenario)
+    return Run(
+        "begin with another cluster than that of the backups",
+        f"{functions}begin_anew",
+        # What tells that is not on a new machine yet, when it is looked at.
+        unless=f"{functions}! is_twin {copying.ARCHIVE}",
+        told=(Survey("used", f"{functions}has_data && ! is_empty && echo used"), "used"),
     )
 
 

@@ -83,6 +83,28 @@ make_data() { # in place of a cluster's data that is gone; its settings are ther
     --encoding=UTF8 --locale=C.UTF-8 >/dev/null
 }
 
+is_empty() { # the cluster has nobody's database: but for those that initdb makes, by their numbers
+  base=$(data)/base
+  [ -z "$(find "$base" -mindepth 1 -maxdepth 1 ! -name 1 ! -name 4 ! -name 5 ! -name pgsql_tmp)" ]
+}
+
+is_twin() { # PROGRAM: an empty cluster that has the number of the one in the backups, which PROGRAM tells
+  # Machines of one image have it from there, and what one writes must not mix with the other's.
+  has_data && is_empty || return 1
+  number=$("$programs/pg_controldata" "$(data)" | sed -n 's/^Database system identifier: *//p')
+  cd / && runuser -u postgres -- "$1" info --output=json 2>/dev/null |
+    grep -q "\"system-id\":${number}[,}]"
+}
+
+begin_anew() { # in the place of an empty cluster, another empty one with a number of its own
+  is_empty || return
+  systemctl stop "postgresql@$version-main.service"
+  data=$(data)
+  find "$data" -mindepth 1 -delete
+  make_data
+  systemctl start "postgresql@$version-main.service"
+}
+
 ask() { # the SQL on standard input, as PostgreSQL's administrator
   locate || { echo "PostgreSQL: the cluster $version/main does not run" >&2; return 1; }
   # Not /usr/bin/psql: a Perl script, which looks for a cluster for longer than psql works.

@@ -5,6 +5,7 @@ The database's side is fabfile/tiers/database/copying.py.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from fabfile.engine.change import Resource
@@ -14,22 +15,42 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.app.health import works
 from fabfile.tiers.database import cluster
 from fabfile.tiers.storage import mounting, repository
-from fabfile.tiers.storage.volumes import backups
+from fabfile.tiers.storage.volumes import backups, uploads
 from fabfile.tiers.templates import template
 
 UNITS = "/etc/systemd/system"
-PROGRAM = "/usr/local/lib/crm-deployer/backup-database"
-SOURCE = Path(__file__).with_name("database_backup.py")
+PROGRAMS = "/usr/local/lib/crm-deployer"
+OF_DATABASE, OF_UPLOADS = f"{PROGRAMS}/backup-database", f"{PROGRAMS}/backup-uploads"
+HERE = Path(__file__).parent
 NAME = "repository"
+# Where pgBackRest's user may write.
+LOCK = f"{repository.REPOSITORY}/database"
+PASSWORD = f"{repository.SETTINGS}/uploads.password"
+# One dead server's turn is the next one's: each tries every quarter of an hour.
+MINUTES, APART = 15, 5
 # The first backup, of an empty database or of one that was there before.
 SECONDS = 3600
+CHECK_SECONDS = 30
 
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what each storage server has for the backups, once their volume is there."""
     # Its own glusterd tells each of them of the volume, and needs no other server for that.
     mount = mounting.mount(backups(scenario), repository.MOUNT, ["localhost"])
-    return [Packages("pgbackrest"), *mount, *_keeping(scenario, machine)]
+    return [
+        Packages("pgbackrest", "restic"),
+        *mount,
+        Directory(
+            repository.REPOSITORY,
+            mode=0o750,
+            owner=repository.USER,
+            group=repository.USER,
+            within=repository.MOUNT,
+        ),
+        *_keeping(scenario, machine),
+        *_beginning(scenario, machine),
+        *_uploading(scenario, machine),
+    ]
 
 
 def _keeping(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -83,70 +104,134 @@ def _keeping(scenario: Scenario, machine: Machine) -> list[Resource]:
             ready=f"ss -Hltn 'src = {address}:{port}' | grep -q .",
             alive=works("$main_pid"),
         ),
-        *_beginning(scenario, machine),
     ]
 
 
 def _beginning(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Return what begins the backups; on a server that cannot make them, nothing."""
+    """Return what begins backups of the database; on a server that cannot make them, nothing."""
     if machine not in repository.keepers(scenario):
         return []
-    program = File(PROGRAM, SOURCE.read_text(), mode=0o755)
+    program = File(OF_DATABASE, (HERE / "database_backup.py").read_text(), mode=0o755)
+    timer = template(f"{UNITS}/{repository.DATABASE_TIMER}")
     unit = template(
         f"{UNITS}/{repository.DATABASE_UNIT}",
-        after=repository.KEEPING_UNIT,
+        source=f"{UNITS}/backup.service",
+        what="the database",
         user=repository.USER,
-        program=program.path,
-        config=repository.KEEPING,
-        stanza=repository.STANZA,
-        directory=repository.REPOSITORY,
+        command=repository.locked(LOCK, _of_database()),
+        cache="",
     )
-    timer = template(f"{UNITS}/{repository.DATABASE_TIMER}")
-    return [
-        program,
-        unit,
-        timer,
-        Service(repository.DATABASE_TIMER, restart=(timer.key, unit.key)),
-    ]
+    return [program, unit, timer, _timer(repository.DATABASE_TIMER, timer, unit)]
+
+
+def _uploading(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Return what begins backups of the uploads."""
+    program = File(OF_UPLOADS, (HERE / "uploads_backup.py").read_text(), mode=0o755)
+    password = File(PASSWORD, scenario.secret("backup_password") + "\n", mode=0o600, secret=True)
+    turn = scenario.tier("storage").index(machine) * APART % MINUTES
+    timer = template(f"{UNITS}/{repository.UPLOADS_TIMER}", when=f"*:{turn:02}/{MINUTES}")
+    unit = template(
+        f"{UNITS}/{repository.UPLOADS_UNIT}",
+        source=f"{UNITS}/backup.service",
+        what="the uploads",
+        user="root",
+        command=repository.locked(repository.UPLOADS, _of_uploads(scenario)),
+        cache="backup-uploads",
+    )
+    return [program, password, unit, timer, _timer(repository.UPLOADS_TIMER, timer, unit)]
+
+
+def _timer(name: str, *files: File) -> Service:
+    return Service(name, restart=tuple(file.key for file in files))
 
 
 def begun(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Say what is in the repository: a first backup; done on the first that can make it."""
-    (first, *_) = (*repository.keepers(scenario), None)
-    if machine != first:
-        return []
-    owner = repository.USER
-    directory = Directory(
-        repository.REPOSITORY, mode=0o750, owner=owner, group=owner, within=repository.MOUNT
-    )
-    start = f"systemctl start {repository.DATABASE_UNIT}"
-    journal = f"journalctl -q -n 15 --no-pager -o cat -u {repository.DATABASE_UNIT}"
+    """Say that there are backups: the first ones are made on the first server that can."""
+    keepers, storage = repository.keepers(scenario), scenario.tier("storage")
+    found: list[Resource] = []
+    if machine in keepers[:1]:
+        found += _database_begun(scenario, machine)
+    if machine in storage[:1]:
+        there = f"[ -e {repository.UPLOADS}.done ]"
+        found.append(
+            Run(
+                "back up the uploads for the first time",
+                _started(repository.UPLOADS_UNIT, there),
+                unless=there,
+                seconds=SECONDS,
+            )
+        )
+    return found
+
+
+def _database_begun(scenario: Scenario, machine: Machine) -> list[Resource]:
     (database,) = scenario.tier("database")
     address, port = scenario.address(database, machine), scenario.ports["database_backups"]
+    answers = f"timeout 2 bash -c 'exec 3<>/dev/tcp/{address}/{port}'"
     there = f"[ -e {repository.REPOSITORY}/backup/{repository.STANZA}/latest ]"
     made = Run(
         "back up the database for the first time",
-        f"{start} 2>/dev/null || {{ {journal}; exit 1; }}",
+        _started(repository.DATABASE_UNIT, there),
         # Where the database is still to be deployed, the timer does it later.
-        unless=f"{there} || ! timeout 2 bash -c 'exec 3<>/dev/tcp/{address}/{port}'",
+        unless=f"{there} || ! {answers}",
         told=(Survey("kept", f"{there} && echo kept"), "kept"),
         seconds=SECONDS,
     )
-    return [directory, made]
+    anew = Run(
+        "back up the new database",
+        run("anew"),
+        # It fails at once where the backups are of another database.
+        unless=f"{there} && {answers} && {repository.pgbackrest('check', CHECK_SECONDS)}",
+        seconds=SECONDS,
+    )
+    return [anew] if scenario.new_database else [made]
+
+
+def _started(unit: str, there: str) -> str:
+    """Return shell that starts a backup, and waits for one that another server makes meanwhile."""
+    journal = f"journalctl -q -n 15 --no-pager -o cat -u {unit}"
+    return (
+        f"systemctl start {unit} 2>/dev/null || {{ {journal}; exit 1; }}\n"
+        f"await {repository.PATIENCE} 'the first backup' {shlex.quote(there)}"
+    )
+
+
+def _of_database(action: str = "") -> str:
+    return f"{OF_DATABASE} {repository.KEEPING} {repository.STANZA} {action}".rstrip()
+
+
+def _of_uploads(scenario: Scenario, action: str = "") -> str:
+    return (
+        f"{OF_UPLOADS} {repository.UPLOADS} {PASSWORD} {uploads(scenario).name} {action}".rstrip()
+    )
 
 
 def run(kind: str) -> str:
-    """Return shell that makes a backup of a kind now, or tells of those there are (`tell`)."""
-    words = f"{repository.KEEPING} {repository.STANZA} {repository.REPOSITORY} {kind}"
-    return f"cd / && runuser -u {repository.USER} -- {PROGRAM} {words}"
+    """Return shell that makes a backup of the database of a kind now."""
+    command = repository.waiting(LOCK, _of_database(kind))
+    return f"cd / && runuser -u {repository.USER} -- sh -c {shlex.quote(command)}"
+
+
+def run_uploads(scenario: Scenario, action: str) -> str:
+    """Return shell that does something with the backups of the uploads."""
+    return repository.waiting(repository.UPLOADS, _of_uploads(scenario, action))
+
+
+def listed_uploads(scenario: Scenario) -> str:
+    """Return shell that prints the snapshots of the uploads, as JSON; it changes nothing."""
+    return _of_uploads(scenario, "list")
 
 
 def told(scenario: Scenario) -> str:
     """Return shell that prints what `status` shows of the backups."""
-    return f"[ ! -x {PROGRAM} ] || {{ {run('tell')}; }}"
+    as_owner = f"cd / && runuser -u {repository.USER} -- {_of_database('tell')}"
+    return (
+        f"[ ! -x {OF_DATABASE} ] || {{ {as_owner}; }}\n"
+        f"[ ! -x {OF_UPLOADS} ] || {_of_uploads(scenario, 'tell')}"
+    )
 
 
 def units(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
     """Return the units that a storage server has for the backups."""
-    own = (mounting.mount_unit(repository.MOUNT), repository.KEEPING_UNIT)
+    own = (mounting.mount_unit(repository.MOUNT), repository.KEEPING_UNIT, repository.UPLOADS_TIMER)
     return (*own, repository.DATABASE_TIMER) if machine in repository.keepers(scenario) else own

@@ -6,13 +6,16 @@ import json
 import time
 from dataclasses import dataclass
 
+from fabfile.engine.words import counted
 from fabfile.scenario import Scenario
-from fabfile.tiers.storage import repository
+from fabfile.tiers.storage import backup, repository
 from fabfile.verify.check import Check, Site, judged
 
 HOUR, DAY = 3600, 24 * 3600
 # A differential one is due each day, a full one each week: with time to make it.
 LAST, FULL = 26 * HOUR, 7 * DAY + 6 * HOUR
+# It is due after a quarter of an hour, also where one server is dead.
+UPLOADS = HOUR / 2
 WITHOUT = "backups: the database survives the loss of its machine"
 
 
@@ -28,9 +31,18 @@ class Kept:
 
 def checks(site: Site) -> list[Check]:
     """Check the age of the last backups."""
-    if not repository.keepers(site.scenario):
-        return [Check(WITHOUT, True, f"no: {without(site.scenario)}", warning=True)]
-    return [judged("backups: the last ones of the database are young", lambda: _young(site))]
+    found = []
+    if repository.keepers(site.scenario):
+        found.append(
+            judged("backups: the last ones of the database are young", lambda: _young(site))
+        )
+    else:
+        found.append(Check(WITHOUT, True, f"no: {without(site.scenario)}", warning=True))
+    if site.scenario.tier("storage"):
+        found.append(
+            judged("backups: the last one of the uploads is young", lambda: _uploads(site))
+        )
+    return found
 
 
 def without(scenario: Scenario) -> str:
@@ -44,13 +56,23 @@ def without(scenario: Scenario) -> str:
 
 
 def known(text: str) -> list[Kept]:
-    """Return the backups that `pgbackrest info --output=json` tells of, the oldest first."""
+    """Return the backups that `pgbackrest info --output=json` tells of, the oldest first.
+
+    Those of the database that is there: of one that was there before it, others may be left.
+    """
     found = [
         Kept(each["label"], each["type"], each["timestamp"]["stop"], each["info"]["size"])
         for stanza in json.loads(text)
         for each in stanza.get("backup", [])
+        if each["database"]["id"] == max(one["id"] for one in stanza["db"])
     ]
     return sorted(found, key=lambda each: each.stop)
+
+
+def system(text: str) -> str:
+    """Return PostgreSQL's number for the cluster that is backed up, of the same answer."""
+    databases = [one for stanza in json.loads(text) for one in stanza.get("db", [])]
+    return str(max(databases, key=lambda one: one["id"])["system-id"]) if databases else ""
 
 
 def ago(seconds: float) -> str:
@@ -64,6 +86,21 @@ def ago(seconds: float) -> str:
 def _young(site: Site) -> tuple[bool, str]:
     machine = site.first_of(repository.keepers(site.scenario))
     return judge(known(site.run(machine.name, repository.info())), time.time())
+
+
+def _uploads(site: Site) -> tuple[bool, str]:
+    machine = site.first("storage")
+    listed = json.loads(site.run(machine.name, backup.listed_uploads(site.scenario)))
+    return judge_uploads([each["seconds"] for each in listed], time.time())
+
+
+def judge_uploads(snapshots: list[float], now: float) -> tuple[bool, str]:
+    """Return whether the last snapshot is young enough, and what there is."""
+    if not snapshots:
+        return False, "there is none"
+    last, first = now - max(snapshots), now - min(snapshots)
+    seen = f"{ago(last)}; {counted(len(snapshots), 'snapshot')}, the first {ago(first)}"
+    return last < UPLOADS, seen
 
 
 def judge(backups: list[Kept], now: float) -> tuple[bool, str]:

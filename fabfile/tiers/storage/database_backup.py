@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""Backs up the database if its turn has come: `database_backup.py CONFIG STANZA DIRECTORY [TYPE]`.
+"""Backs up the database if its turn has come: `database_backup.py CONFIG STANZA [TYPE]`.
 
-Every storage server runs it, and one of them does it at a time: who holds the lock in DIRECTORY, on
-the volume that they share. With a TYPE of pgBackRest's, `full` or `diff`, it does so in any case;
-with `tell`, it says how old the last ones are, and does nothing.
+Every storage server runs it, one at a time: whoever starts it holds a lock on the volume that they
+share. With a TYPE of pgBackRest's, `full` or `diff`, it does so in any case; with `anew`, also
+where the cluster is not the one of the backups, which stay; with `tell`, it says how old the last
+ones are, and does nothing.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
 import sys
@@ -16,10 +16,9 @@ import time
 from typing import Any
 
 HOUR = 3600
+ANEW = "anew"
 # A full backup is made each week and a differential one each day, at about the same time.
 FULL, DIFF = 7 * 24 * HOUR - HOUR, 24 * HOUR - HOUR
-# How long one that a person wants waits for another that is being made.
-PATIENCE = 600
 
 
 def due(backups: list[dict[str, Any]], now: float) -> str:
@@ -46,50 +45,36 @@ def told(backups: list[dict[str, Any]], now: float) -> str:
     )
 
 
-def locked(path: str, seconds: float) -> Any:
-    """Return the open file of the lock, None when another has held it for so long."""
-    file = open(path, "w")  # noqa: SIM115, it is held to the end
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return file
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return None
-            time.sleep(1)
-
-
-def main(config: str, stanza: str, directory: str, wanted: str = "") -> int:
+def main(config: str, stanza: str, wanted: str = "") -> int:
     """Make the backup, or tell of those there are; answer the exit code."""
     command = ["pgbackrest", f"--config={config}", f"--stanza={stanza}"]
+    code, backups = known(command)
     if wanted == "tell":
-        code, backups = known(command)
         print(f"backups of the database: {told(backups, time.time())}")
         return code
-    lock = locked(f"{directory}/database.lock", PATIENCE if wanted else 0)
-    if lock is None:
-        print("another storage server is at it")
-        return 75 if wanted else 0
-    code, backups = known(command)
-    kind = wanted or due(backups, time.time())
+    kind = "full" if wanted == ANEW else wanted or due(backups, time.time())
     if code or not kind:
         return code
-    # Nothing to do where it is right; of a new database, the old one's backups stay.
-    if subprocess.call([*command, "stanza-create"], stderr=subprocess.DEVNULL):
+    # Where it is as it should be, nothing changes. An empty cluster in the place of a lost one is
+    # another one to pgBackRest: it must not take the place of that among the backups by itself.
+    code = subprocess.call([*command, "stanza-create"])
+    if code and wanted == ANEW:
         code = subprocess.call([*command, "stanza-upgrade"])
-        if code:
-            return code
-    return subprocess.call([*command, "backup", f"--type={kind}"])
+    return code or subprocess.call([*command, "backup", f"--type={kind}"])
 
 
 def known(command: list[str]) -> tuple[int, list[dict[str, Any]]]:
-    """Return the exit code of `pgbackrest info`, and the backups that it tells of."""
+    """Return the exit code of `pgbackrest info`, and the backups of the database that is there."""
     info = subprocess.run([*command, "info", "--output=json"], capture_output=True, text=True)
     if info.returncode:
         print(info.stdout, info.stderr, file=sys.stderr)
         return info.returncode, []
-    return 0, [each for one in json.loads(info.stdout) for each in one.get("backup", [])]
+    return 0, [
+        backup
+        for one in json.loads(info.stdout)
+        for backup in one.get("backup", [])
+        if backup["database"]["id"] == max(each["id"] for each in one["db"])
+    ]
 
 
 if __name__ == "__main__":

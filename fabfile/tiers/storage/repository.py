@@ -15,6 +15,8 @@ from fabfile.scenario import Machine, Scenario
 STANZA = "main"
 MOUNT = "/mnt/backup"
 REPOSITORY = f"{MOUNT}/postgresql"
+# restic's, of the uploads.
+UPLOADS = f"{MOUNT}/uploads"
 # Debian's own account for this, which has the same number on every machine: base-passwd(8).
 USER = "backup"
 SETTINGS = "/etc/crm-deployer"
@@ -24,7 +26,10 @@ AUTHORITY = f"{SETTINGS}/authority.crt"
 # Their units, and what starts a backup.
 KEEPING_UNIT, COPYING_UNIT = "backup-repository.service", "backup-copying.service"
 DATABASE_UNIT, DATABASE_TIMER = "backup-database.service", "backup-database.timer"
+UPLOADS_UNIT, UPLOADS_TIMER = "backup-uploads.service", "backup-uploads.timer"
 DAYS = 14
+# How long what a person wants waits for a backup that is being made, and what tells that in vain.
+PATIENCE, BUSY = 600, 75
 
 
 def keepers(scenario: Scenario) -> tuple[Machine, ...]:
@@ -61,12 +66,26 @@ def tls(name: str) -> dict[str, Any]:
     }
 
 
-def pgbackrest(words: str) -> str:
+def pgbackrest(words: str, seconds: int = 60) -> str:
     """Return shell that runs pgBackRest on a storage server, as its own user."""
     options = f"--config={KEEPING} --stanza={STANZA}"
-    return f"cd / && runuser -u {USER} -- pgbackrest {options} {words}"
+    return f"cd / && timeout {seconds} runuser -u {USER} -- pgbackrest {options} {words}"
 
 
 def info() -> str:
     """Return shell that prints what backups there are, as JSON; it changes nothing."""
     return pgbackrest("info --output=json")
+
+
+def locked(path: str, command: str, options: str = "-n -E 0") -> str:
+    """Return a command that one storage server runs at a time: it holds a lock on the volume.
+
+    With the usual options, it does nothing where another one does.
+    """
+    return f"flock {options} {path}.lock {command}"
+
+
+def waiting(path: str, command: str) -> str:
+    """Return shell that runs a command when no other storage server does, and says if one does."""
+    busy = f"[ $? != {BUSY} ] || echo 'another storage server is at it'; false"
+    return f"{locked(path, command, f'-w {PATIENCE} -E {BUSY}')} || {{ {busy}; }}"

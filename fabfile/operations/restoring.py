@@ -1,0 +1,216 @@
+"""Backups made, shown and brought back, by a person's word."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import closing
+from datetime import datetime
+
+from invoke.exceptions import Exit
+from rich.table import Table
+
+from fabfile.engine.change import Change
+from fabfile.engine.converge import Plan, Stage, execute
+from fabfile.engine.remote import MachineError, Remote
+from fabfile.operations.deployment import carry_out, planned
+from fabfile.operations.progress import Progress, console, hide
+from fabfile.operations.session import (
+    operation,
+    refuse,
+    scenario,
+    without_absent,
+)
+from fabfile.scenario import Machine, Scenario
+from fabfile.scenario.credentials import known_secrets
+from fabfile.tiers.app import servers
+from fabfile.tiers.app import state as app
+from fabfile.tiers.database import restoring as database
+from fabfile.tiers.database import state
+from fabfile.tiers.storage import backup, repository
+from fabfile.tiers.storage.backup_checks import Kept, ago, known, system, without
+
+# A backup takes as long as it takes.
+SECONDS = 24 * 3600
+SHOWN = "%Y-%m-%d %H:%M:%S"
+
+
+def make(kind: str) -> None:
+    """Make a backup on the first storage server that can; raises Exit when that fails."""
+    wanted = scenario()
+    started = time.monotonic()
+    with closing(_keeper(wanted)) as remote:
+        done = remote.run(backup.run(kind), seconds=SECONDS)
+    if done.code:
+        raise Exit(f"{remote.name}: {hide(done.text.strip(), known_secrets(wanted.state))}", 1)
+    console.print(f"backed up by {remote.name} in {time.monotonic() - started:.1f} s")
+
+
+def show() -> None:
+    """Print the backups, the latest first."""
+    found = known(_info(scenario()))
+    table = Table("made", "kind", "database", "ago", box=None)
+    for each in reversed(found):
+        past = ago(time.time() - each.stop).removesuffix(" ago")
+        table.add_row(_said(each.stop), each.kind, f"{each.size / 1e6:.0f} MB", past)
+    console.print(table)
+    if found:
+        console.print(
+            f"any second since {_said(found[0].stop)} can be had; times are of this computer"
+        )
+
+
+def _info(wanted: Scenario) -> str:
+    """Return what pgBackRest says of the backups, as JSON; raises Exit when nobody can tell."""
+    with closing(_keeper(wanted)) as remote:
+        done = remote.run(repository.info())
+    if done.code:
+        raise Exit(f"{remote.name}: {hide(done.text.strip(), known_secrets(wanted.state))}", 1)
+    return done.text
+
+
+def _keeper(wanted: Scenario) -> Remote:
+    """Return a connection to a storage server that has the backups; raises Exit without any."""
+    if not repository.keepers(wanted):
+        raise refuse(f"{wanted.name} has no backups: {without(wanted)}.")
+    errors = []
+    for machine in repository.keepers(wanted):
+        remote = Remote(machine.name, machine.ssh)
+        try:
+            remote.connect()
+            return remote
+        except MachineError as error:
+            errors.append(str(error))
+    raise refuse("\n".join(errors))
+
+
+def restore(to: str, yes: bool, wait: bool) -> None:
+    """Bring the database back to a time; raises Exit when that cannot be, or fails.
+
+    The application stands still meanwhile.
+    """
+    started = time.monotonic()
+    wanted = scenario()
+    moment = moment_of(to)
+    info = _info(wanted)
+    found = known(info)
+    if wrong := _impossible(moment, found):
+        raise refuse(wrong)
+    (machine,) = wanted.tier("database")
+    if not yes:
+        _ask(wanted, machine, moment)
+    apps = [each.name for each in wanted.tier("app")]
+    names = [machine.name, *apps]
+    with operation(wanted, names, "backup.restore", wait) as remotes:
+        wanted = without_absent(wanted, names, remotes)
+        # The settings of an empty machine in the place of a lost one.
+        prepared = [_prepared(wanted, machine)]
+        if changes := planned(prepared, remotes, wanted):
+            first = database.unsettled(wanted)
+            begun = {
+                stage: {name: [first, *steps] for name, steps in machines.items()}
+                for stage, machines in changes.items()
+            }
+            carry_out(wanted, begun, prepared, remotes, started)
+        stages, plan = _steps(wanted, machine, moment, system(info))
+        _carry_out(wanted, stages, plan, remotes)
+    with closing(_keeper(wanted)) as keeper:
+        done = keeper.run(backup.run("diff"), seconds=SECONDS)
+    if done.code:
+        raise Exit(
+            f"The database is back, and no new backup was made. {keeper.name}: "
+            f"{hide(done.text.strip(), known_secrets(wanted.state))}",
+            1,
+        )
+    what = f"as of {moment.strftime(SHOWN)}" if moment else "as of what was written last"
+    console.print(f"the database is {what}, in {time.monotonic() - started:.1f} s")
+
+
+def moment_of(text: str) -> datetime | None:
+    """Return the time that a person says, in their own zone; None for none. Raises Exit."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise refuse(f'--to is {text!r}, it must be a time, as "2026-11-25 13:05:00".') from None
+
+
+def _impossible(moment: datetime | None, found: list[Kept]) -> str:
+    """Return why the database cannot be brought back to a time, "" when it can."""
+    if not found:
+        return "There is no backup to bring back."
+    if moment and moment.timestamp() > time.time():
+        return f"{moment.strftime(SHOWN)} is in the future."
+    if moment and moment.timestamp() < found[0].stop:
+        return f"{moment.strftime(SHOWN)} is before the first backup, of {_said(found[0].stop)}."
+    return ""
+
+
+def _said(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).strftime(SHOWN)
+
+
+def _ask(wanted: Scenario, machine: Machine, moment: datetime | None) -> None:
+    """Have a person agree; raises Exit without."""
+    to = f"as it was at {moment.strftime(SHOWN)}" if moment else "as it is in the backups"
+    since = f", {ago(time.time() - moment.timestamp())}" if moment else ""
+    what = (
+        f"All databases on {machine.name} become {to}{since}; {wanted.application.name} stands "
+        "still meanwhile. What was written since is gone from them, and stays in the backups for "
+        f"{repository.DAYS} days."
+    )
+    console.print(what, markup=False)
+    if not sys.stdin.isatty():
+        raise refuse("There is no terminal to ask at: say --yes.")
+    if input("Do it? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise refuse("It was not agreed to.")
+
+
+def _prepared(wanted: Scenario, machine: Machine) -> Stage:
+    """Return what the database server must have for it: all but a cluster that runs."""
+    return Stage("prepare", (machine.name,), lambda _: state.prepared(wanted, machine))
+
+
+def _steps(
+    wanted: Scenario, machine: Machine, moment: datetime | None, number: str
+) -> tuple[list[Stage], Plan]:
+    """Return the stages, and the changes of each."""
+    apps = [each.name for each in wanted.present("app")]
+    target = moment.isoformat(sep=" ") if moment else ""
+    name = machine.name
+    stop = Change("stop", "stop the application", servers.stopped(wanted))
+    start = [service.restarting() for service in app.services(wanted)]
+    plan: dict[str, dict[str, list[Change]]] = {
+        "stop": {each: [stop] for each in apps},
+        "keep": {name: [database.handed_over(wanted, number)]},
+        "restore": {name: [database.restored(wanted, target)]},
+        "serve": {each: start for each in apps},
+    }
+    order = {"stop": (), "keep": ("stop",), "restore": ("keep",), "serve": ("restore",)}
+    stages = [
+        Stage(stage, tuple(plan[stage]), lambda _: [], after) for stage, after in order.items()
+    ]
+    return stages, plan
+
+
+def _carry_out(
+    wanted: Scenario, stages: list[Stage], plan: Plan, remotes: dict[str, Remote]
+) -> None:
+    """Do it; where nothing was replaced yet, the application goes on as before. Raises Exit."""
+    todo: dict[str, list[str]] = {}
+    for stage in stages:
+        for machine in stage.machines:
+            todo.setdefault(machine, []).append(stage.name)
+    progress = Progress(todo)
+    with progress.shown():
+        report = execute(plan, stages, remotes, progress.step)
+        untouched = {"stop", "keep"} & {*report.failed}
+        if untouched:
+            execute(
+                plan, [Stage("serve", stages[-1].machines, lambda _: [])], remotes, progress.step
+            )
+    if report.errors:
+        lines = [hide(str(error), known_secrets(wanted.state)) for error in report.errors]
+        end = "Nothing was replaced." if untouched else "Run it again, with the same time."
+        raise Exit("\n".join([*lines, end]), 1)

@@ -1,0 +1,175 @@
+"""Backups: the database comes back to any second, and no machine's death stops them."""
+
+import re
+import time
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.lab.commands import wait_for
+
+pytestmark = pytest.mark.usefixtures("repaired")
+
+STORAGE = ("nas1", "nas2", "nas3")
+COUNT = "SELECT count(*) FROM customers"
+DATA = "/var/lib/postgresql/*/main"
+
+
+def rows(lab):
+    """Return how many customers there are, whatever has become of their table."""
+    there = lab.sql("SELECT to_regclass('customers') IS NOT NULL", "crm")
+    return int(lab.sql(COUNT, "crm")) if there == "t" else None
+
+
+def add(lab, name):
+    """Add a customer."""
+    lab.sql(f"INSERT INTO customers (name) VALUES ('{name}')", "crm")
+
+
+def between(lab):
+    """Return a second in which nothing is written, with time before and after it."""
+    time.sleep(1.1)  # the subject of the test: there is no condition to wait for
+    second = datetime.now()
+    time.sleep(1.1)
+    return second.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def kept(lab):
+    """Return what `verify` says of what is written now."""
+    _, checks = lab.checks(None)
+    (check,) = [each for each in checks if each["name"] == "backups: what is written now is kept"]
+    return check
+
+
+def last_backup(lab):
+    """Return when the last backup was made, as `backup.list` shows it first."""
+    return re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", lab.invoke("backup.list").out)[0]
+
+
+def test_the_first_deploy_ends_with_a_backup(lab):
+    assert "full" in lab.invoke("backup.list").out
+    sees = lab.invoke("status").out
+    assert "backups of the database: last" in sees and "kept until: " in sees
+
+
+def test_a_table_dropped_at_a_known_second_comes_back_to_the_second_before(lab):
+    add(lab, "before")
+    count, second = rows(lab), between(lab)
+    add(lab, "after")
+    lab.sql("DROP TABLE customers CASCADE", "crm")
+    assert rows(lab) is None
+    begin = time.monotonic()
+    done = lab.invoke("backup.restore", "--to", second, "--yes", limit=120)
+    print(f"\nthe table is back after {time.monotonic() - begin:.1f} s")
+    assert "the database is as of" in done.out
+    assert rows(lab) == count
+    lab.await_answer()
+    lab.assert_nothing_to_do()
+    # What it was to become is a time like any other, and nothing is left of the way there.
+    for setting in ("restore_command", "recovery_target_time"):
+        assert lab.sql(f"SHOW {setting}") == ""
+    assert kept(lab)["ok"]
+    lab.sql("DELETE FROM customers WHERE name = 'before'", "crm")
+
+
+def test_it_goes_back_twice(lab):
+    add(lab, "first")
+    second = between(lab)
+    for name in ("second", "third"):
+        add(lab, name)
+        lab.invoke("backup.restore", "--to", second, "--yes", limit=120)
+        names = lab.sql("SELECT name FROM customers ORDER BY id DESC LIMIT 1", "crm")
+        assert names == "first"
+    lab.sql("DELETE FROM customers WHERE name = 'first'", "crm")
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("noon", "--to is 'noon', it must be a time"),
+        (str(datetime.now() + timedelta(days=1)), "is in the future"),
+        ("2020-01-01 00:00:00", "is before the first backup"),
+        (str(datetime.now().replace(microsecond=0)), "say --yes"),
+    ],
+)
+def test_what_cannot_be_is_refused(lab, to, said):
+    if "--yes" in said:
+        to = last_backup(lab)
+    done = lab.invoke("backup.restore", "--to", to, code=1)
+    assert said in done.text and "Nothing was changed." in done.text, done.text
+
+
+@contextmanager
+def without(lab, name):
+    """Take a machine away as by a power cut, and bring it back behind the block."""
+    lab.invoke("lab.stop", name, "--kill")
+    try:
+        yield
+    finally:
+        lab.hang_up(name)
+        lab.invoke("lab.start", name)
+        lab.await_healed(180)
+
+
+def pending(lab):
+    """Return how many pieces of the log are to be kept."""
+    files = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
+    return int(lab.sql(files))
+
+
+@pytest.mark.parametrize("name", ["nas1", "nas3"])
+def test_the_death_of_a_storage_server_stops_no_backup(lab, name):
+    before = last_backup(lab)
+    with without(lab, name):
+        lab.sql("SELECT pg_create_restore_point('test'), pg_switch_wal()")
+        wait_for("what was written to be kept", lambda: pending(lab) == 0, 60)
+        lab.invoke("backup.now")
+        assert last_backup(lab) > before
+        add(lab, "while it is away")
+        second = between(lab)
+        lab.sql("DELETE FROM customers WHERE name = 'while it is away'", "crm")
+        lab.invoke("backup.restore", "--to", second, "--yes", limit=120)
+        assert "while it is away" in lab.sql("SELECT name FROM customers", "crm")
+    lab.sql("DELETE FROM customers WHERE name = 'while it is away'", "crm")
+
+
+def test_a_server_whose_client_of_the_volume_died_hides_nothing_on_its_own_disk(lab):
+    lab.do("nas1", "systemctl stop mnt-backup-watch; umount -l /mnt/backup")
+    try:
+        lab.sql("SELECT pg_create_restore_point('test'), pg_switch_wal()")
+        wait_for("what was written to be kept", lambda: pending(lab) == 0, 60)
+        assert lab.do("nas1", "ls -A /mnt/backup") == ""
+    finally:
+        lab.do("nas1", "systemctl restart mnt-backup.mount; systemctl start mnt-backup-watch")
+
+
+def test_backups_that_stop_are_told(lab):
+    for name in STORAGE:
+        lab.do(name, "systemctl stop backup-repository")
+    try:
+        check = kept(lab)
+        assert not check["ok"] and "is not after" in check["seen"], check
+        wait_for("status to tell it", lambda: "fails since" in lab.invoke("status").out, 30)
+    finally:
+        for name in STORAGE:
+            lab.do(name, "systemctl start backup-repository")
+    wait_for("what was written to be kept", lambda: kept(lab)["ok"], 120)
+
+
+def test_the_machine_of_the_database_is_lost_and_an_empty_one_gets_it_back(lab):
+    add(lab, "kept")
+    lab.sql("SELECT pg_create_restore_point('test'), pg_switch_wal()")
+    wait_for("what was written to be kept", lambda: pending(lab) == 0, 60)
+    count = rows(lab)
+    lab.replace("bbdd")
+    refused = lab.fab("deploy", code=1)
+    assert "invoke backup.restore" in refused.err, refused.text
+    begin = time.monotonic()
+    lab.invoke("backup.restore", "--yes", limit=180)
+    print(f"\nthe database is back after {time.monotonic() - begin:.1f} s")
+    assert rows(lab) == count
+    lab.await_answer()
+    lab.fab("deploy")
+    lab.assert_nothing_to_do()
+    lab.sql("DELETE FROM customers WHERE name = 'kept'", "crm")
