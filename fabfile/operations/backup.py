@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Collection, Context, task
 
-from fabfile.operations import restoring
+from fabfile.operations import keys, looking, restoring
 from fabfile.operations.asking import asking
 from fabfile.operations.tasks import WAIT
 
@@ -26,13 +26,36 @@ def show(context: Context) -> None:
 @task(
     help={
         "to": f"{TIME}; without it, the last moment that is in the backups",
+        "into": "a new database, and a directory, of that name to look at; all else stays",
         "yes": "do not ask",
         "wait": WAIT,
     }
 )
-def restore(context: Context, to: str = "", yes: bool = False, wait: bool = False) -> None:
+def restore(
+    context: Context, to: str = "", into: str = "", yes: bool = False, wait: bool = False
+) -> None:
     """Bring the database back to what it was: backup.restore --to "2026-11-25 13:05:00"."""
-    restoring.restore(to, yes, wait)
+    if into:
+        looking.restore_into(to, into)
+    else:
+        restoring.restore(to, yes, wait)
 
 
-namespace = Collection("backup", *map(asking, (now, show, restore)))
+@task()
+def check(context: Context) -> None:
+    """Compare the backups with what there is, in a place of their own; each week by itself."""
+    looking.check()
+
+
+@task(
+    help={
+        "to": "a new file, which holds all that a restore on another computer needs",
+        "from": "such a file: use it on this computer, which knows nothing of the scenario yet",
+    }
+)
+def key(context: Context, to: str = "", from_: str = "") -> None:
+    """Export the key to the backups, to be kept elsewhere: backup.key --to FILE."""
+    keys.key(to, from_)
+
+
+namespace = Collection("backup", *map(asking, (now, show, restore, check)), key)

@@ -39,7 +39,7 @@ def make(kind: str) -> None:
     """Make a backup on the first storage server that can; raises Exit when that fails."""
     wanted = scenario()
     started = time.monotonic()
-    with closing(_keeper(wanted)) as remote:
+    with closing(keeper(wanted)) as remote:
         done = remote.run(backup.run(kind), seconds=SECONDS)
     if done.code:
         raise Exit(f"{remote.name}: {hide(done.text.strip(), known_secrets(wanted.state))}", 1)
@@ -48,7 +48,7 @@ def make(kind: str) -> None:
 
 def show() -> None:
     """Print the backups, the latest first."""
-    found = known(_info(scenario()))
+    found = known(info(scenario()))
     table = Table("made", "kind", "database", "ago", box=None)
     for each in reversed(found):
         past = ago(time.time() - each.stop).removesuffix(" ago")
@@ -60,16 +60,16 @@ def show() -> None:
         )
 
 
-def _info(wanted: Scenario) -> str:
+def info(wanted: Scenario) -> str:
     """Return what pgBackRest says of the backups, as JSON; raises Exit when nobody can tell."""
-    with closing(_keeper(wanted)) as remote:
+    with closing(keeper(wanted)) as remote:
         done = remote.run(repository.info())
     if done.code:
         raise Exit(f"{remote.name}: {hide(done.text.strip(), known_secrets(wanted.state))}", 1)
     return done.text
 
 
-def _keeper(wanted: Scenario) -> Remote:
+def keeper(wanted: Scenario) -> Remote:
     """Return a connection to a storage server that has the backups; raises Exit without any."""
     if not repository.keepers(wanted):
         raise refuse(f"{wanted.name} has no backups: {without(wanted)}.")
@@ -92,9 +92,9 @@ def restore(to: str, yes: bool, wait: bool) -> None:
     started = time.monotonic()
     wanted = scenario()
     moment = moment_of(to)
-    info = _info(wanted)
-    found = known(info)
-    if wrong := _impossible(moment, found):
+    text = info(wanted)
+    found = known(text)
+    if wrong := impossible(moment, found):
         raise refuse(wrong)
     (machine,) = wanted.tier("database")
     if not yes:
@@ -112,18 +112,28 @@ def restore(to: str, yes: bool, wait: bool) -> None:
                 for stage, machines in changes.items()
             }
             carry_out(wanted, begun, prepared, remotes, started)
-        stages, plan = _steps(wanted, machine, moment, system(info))
+        stages, plan = _steps(wanted, machine, moment, system(text))
         _carry_out(wanted, stages, plan, remotes)
-    with closing(_keeper(wanted)) as keeper:
-        done = keeper.run(backup.run("diff"), seconds=SECONDS)
-    if done.code:
-        raise Exit(
-            f"The database is back, and no new backup was made. {keeper.name}: "
-            f"{hide(done.text.strip(), known_secrets(wanted.state))}",
-            1,
-        )
+    with closing(keeper(wanted)) as remote:
+        _after(wanted, remote, moment)
     what = f"as of {moment.strftime(SHOWN)}" if moment else "as of what was written last"
     console.print(f"the database is {what}, in {time.monotonic() - started:.1f} s")
+
+
+def _after(wanted: Scenario, remote: Remote, moment: datetime | None) -> None:
+    """Bring back uploads that the volume lacks, and back up what is now; raises Exit."""
+    until = moment.timestamp() if moment else time.time()
+    steps = {
+        "no upload was brought back": backup.run_uploads(wanted, f"missing {until}"),
+        "no new backup was made": backup.run("diff"),
+    }
+    for failure, shell in steps.items():
+        done = remote.run(shell, seconds=SECONDS)
+        said = hide(done.text.strip(), known_secrets(wanted.state))
+        if done.code:
+            raise Exit(f"The database is back, and {failure}. {remote.name}: {said}", 1)
+        if said:
+            console.print(said, markup=False)
 
 
 def moment_of(text: str) -> datetime | None:
@@ -136,7 +146,7 @@ def moment_of(text: str) -> datetime | None:
         raise refuse(f'--to is {text!r}, it must be a time, as "2026-11-25 13:05:00".') from None
 
 
-def _impossible(moment: datetime | None, found: list[Kept]) -> str:
+def impossible(moment: datetime | None, found: list[Kept]) -> str:
     """Return why the database cannot be brought back to a time, "" when it can."""
     if not found:
         return "There is no backup to bring back."

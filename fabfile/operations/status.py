@@ -15,6 +15,7 @@ from rich.text import Text
 
 from fabfile.engine.converge import DONE, FAILED, LOOK, everywhere
 from fabfile.engine.remote import MachineError, Remote
+from fabfile.operations import keys
 from fabfile.operations.progress import Progress, console, interruptible
 from fabfile.operations.session import connected, scenario
 from fabfile.scenario import Machine, Scenario
@@ -78,6 +79,8 @@ def report(as_json: bool) -> None:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     else:
         _show(rows)
+        if warning := keys.warning(wanted):
+            console.print(warning, style="yellow", markup=False)
     # One in maintenance may well be away.
     aside = wanted.inventory.maintenance
     errors = [

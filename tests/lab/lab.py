@@ -191,9 +191,11 @@ class Lab:
         name = storage[0].name
 
         def healed() -> bool:
-            text = self.do(name, "gluster volume heal nas info summary")
+            volumes = ("nas", "backup")
+            script = "; ".join(f"gluster volume heal {each} info summary" for each in volumes)
+            text = self.do(name, script)
             left = re.findall(r"^Total Number of entries: (\S+)", text, re.M)
-            return left == ["0"] * len(storage) or text
+            return left == ["0"] * len(storage) * len(volumes) or text
 
         wait_for("all bricks to be there and healed", lambda: healed() is True, seconds)
 

@@ -112,11 +112,11 @@ def test_who_stops_postgresql_finds_it_stopped(repaired):
 
 @pytest.fixture
 def small_disk(repaired):
-    """Have PostgreSQL write its log of changes to a file system of its own, of 64 MiB."""
+    """Have PostgreSQL write its log of changes to a file system of its own, of 200 MiB."""
     repaired.do(
         "bbdd",
         f"systemctl stop {UNIT}; cd {DATA}; mv pg_wal /var/lib/postgresql/wal; mkdir pg_wal\n"
-        "mount -t tmpfs -o size=64m wal pg_wal; cp -a /var/lib/postgresql/wal/. pg_wal/\n"
+        "mount -t tmpfs -o size=200m wal pg_wal; cp -a /var/lib/postgresql/wal/. pg_wal/\n"
         f"chown postgres: pg_wal; chmod 700 pg_wal; systemctl start {UNIT}",
     )
     yield repaired
@@ -130,7 +130,7 @@ def small_disk(repaired):
 
 
 def test_postgresql_comes_back_when_a_full_disk_has_space_again(small_disk):
-    small_disk.do("bbdd", f"head -c 100M /dev/zero >{DATA}/pg_wal/filler 2>/dev/null || :")
+    small_disk.do("bbdd", f"head -c 300M /dev/zero >{DATA}/pg_wal/filler 2>/dev/null || :")
     statement = "CREATE TABLE filling AS SELECT repeat('x', 1000) FROM generate_series(1, 100000)"
     with pytest.raises(AssertionError, match="server closed the connection"):
         small_disk.sql(statement)

@@ -173,7 +173,8 @@ def test_a_storage_server_in_maintenance_is_left_alone(repaired):
         watch = "pgrep -f -P $(systemctl show -P MainPID glusterd-watch) '^sleep 1$'"
         wait_for("the watch to have looked", lambda: repaired.do("nas3", watch))
         assert repaired.do("nas3", "systemctl show -P MainPID glusterd") == pid
-        assert repaired.do("nas3", "pgrep -x glusterfsd", code=1) == ""
+        brick = r"pgrep -f '^/usr/sbin/glusterfsd .*--volfile-id nas\.'"
+        assert repaired.do("nas3", brick, code=1) == ""
     finally:
         repaired.do("nas1", "gluster --mode=script volume start nas")
     repaired.await_healed()

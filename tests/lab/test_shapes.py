@@ -218,7 +218,8 @@ def test_a_whole_scenario_is_taken_off_and_comes_back_with_its_data(shapes, grow
         assert f"{name}: nothing else that deploy has put there is left" in said
         assert shapes.do(name, LEFT) == "", name
     assert "solo: stays: the databases in /var/lib/postgresql/17/main, stopped" in said
-    assert "nas1: stays: what GlusterFS keeps in /var/lib/glusterd and /nas/brick, stopped" in said
+    stays = "/var/lib/glusterd and /nas/brick and /nas/brick-backup, stopped"
+    assert f"nas1: stays: what GlusterFS keeps in {stays}" in said
     again = shapes.task("fab", "deploy", config=private)
     assert f"crm is at http://{shapes.entries['MACHINES']['solo']['private']}/\n" in again
     assert "0 changes" in shapes.task("fab", "deploy", config=private)

@@ -52,8 +52,9 @@ FAULTS = {
     "a brick that is gone": (
         ("storage", "heal"),
         "nas2",
-        "systemctl stop glusterd-watch; pkill -KILL glusterfsd",
-        "gluster --mode=script volume start nas force; systemctl start glusterd-watch",
+        "systemctl stop 'glusterd-watch*'; pkill -KILL glusterfsd",
+        "for volume in nas backup; do gluster --mode=script volume start $volume force; done; "
+        "systemctl start glusterd-watch glusterd-watch-backup",
     ),
 }
 

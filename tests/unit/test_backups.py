@@ -203,7 +203,7 @@ def test_a_time_is_read_as_a_person_writes_it(text, said):
 def test_a_time_that_cannot_be_had_is_refused(ago, said):
     now = datetime.now().astimezone()
     kept = [backup_checks.Kept("one", "full", int(now.timestamp()) - HOUR, 1)]
-    wrong = restoring._impossible(now - timedelta(seconds=ago), kept)
+    wrong = restoring.impossible(now - timedelta(seconds=ago), kept)
     assert said in wrong and bool(said) == bool(wrong)
 
 

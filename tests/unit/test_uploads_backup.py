@@ -76,6 +76,8 @@ def test_uploads_are_backed_up_when_the_last_time_is_long_ago(restic):
     assert begun[3].startswith(
         "forget --host nas --keep-within 1d --keep-within-hourly 14d --prune"
     )
+    # All is read once a week.
+    assert begun[4:] == ["check --read-data"]
     assert backed_up(restic) == 0 and asked(restic) == []
     # What is too old is removed once a day.
     assert backed_up(restic, "now") == 0 and len(asked(restic)) == 2

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fabfile.engine.remote import Remote
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
-from fabfile.tiers.database import copying, sqlite
+from fabfile.tiers.database import copying, scratch, sqlite
 from fabfile.verify.check import Check, Site, judged
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ CLUSTER = '$(pg_lsclusters -h | awk \'$2 == "main" { print $1 "/" $2 }\' | tail 
 PROGRAMS = Path(__file__).parent / "programs"
 # PostgreSQL tries three times, a second apart, and after that each minute.
 ARCHIVE_SECONDS = 20
+# It is due each week.
+COMPARED_SECONDS = 9 * 24 * 3600
 
 
 def checks(site: Site) -> list[Check]:
@@ -50,7 +52,10 @@ def checks(site: Site) -> list[Check]:
         ),
         judged("database: the application keeps no data in SQLite", lambda: sqlite.none(site)),
         *(
-            [judged("backups: what is written now is kept", lambda: _archived(site))]
+            [
+                judged("backups: what is written now is kept", lambda: _archived(site)),
+                judged("backups: what is kept is what was written", lambda: _compared(site)),
+            ]
             if copying.is_backed_up(site.scenario)
             else []
         ),
@@ -157,6 +162,16 @@ def _archived(site: Site) -> tuple[bool, str]:
         f"{piece} is not after {ARCHIVE_SECONDS} s; the last one that is: {seen[0] or 'none'}; "
         f"failed {seen[1]} times, last for {seen[2] or 'none'}: see PostgreSQL's log"
     )
+
+
+def _compared(site: Site) -> tuple[bool, str]:
+    """Tell how the last comparison ended that was made by itself, or by a person."""
+    text = site.run(site.first("database").name, f"cat {scratch.RESULT} 2>/dev/null || :")
+    when, code, said = (*text.strip().split(" ", 2), "", "", "")[:3]
+    if not when:
+        return True, "it was not compared yet: 'invoke backup.check' does so, and each week a timer"
+    past = time.time() - int(when)
+    return code == "0" and past < COMPARED_SECONDS, f"{past / 3600:.0f} h ago: {said}"
 
 
 def _scram(site: Site) -> tuple[bool, str]:

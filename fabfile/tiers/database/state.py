@@ -17,7 +17,7 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.credentials import scram_verifier
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
-from fabfile.tiers.database import copying, limits
+from fabfile.tiers.database import copying, limits, scratch
 from fabfile.tiers.database import role as roles
 from fabfile.tiers.database.cluster import unit_of
 from fabfile.tiers.database.settings import Settings, query, wanted
@@ -115,6 +115,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             alive=works("$main_pid"),
         ),
         *copying.copied(scenario, machine),
+        *scratch.compared(scenario, machine),
         _set_up(scenario),
         _database(scenario),
     ]
@@ -195,7 +196,7 @@ def view(scenario: Scenario, machine: Machine) -> View:
     )
     units = [unit_of(scenario.debian(machine))]
     if copying.is_backed_up(scenario):
-        units.append(repository.COPYING_UNIT)
+        units += [repository.COPYING_UNIT, scratch.TIMER]
         query += f"\n{copying.TOLD}"
     return View(tuple(units), _sql(scenario, query))
 

@@ -116,7 +116,7 @@ def _beginning(scenario: Scenario, machine: Machine) -> list[Resource]:
     unit = template(
         f"{UNITS}/{repository.DATABASE_UNIT}",
         source=f"{UNITS}/backup.service",
-        what="the database",
+        what="Back up the database, if it is time",
         user=repository.USER,
         command=repository.locked(LOCK, _of_database()),
         cache="",
@@ -133,7 +133,7 @@ def _uploading(scenario: Scenario, machine: Machine) -> list[Resource]:
     unit = template(
         f"{UNITS}/{repository.UPLOADS_UNIT}",
         source=f"{UNITS}/backup.service",
-        what="the uploads",
+        what="Back up the uploads, if it is time",
         user="root",
         command=repository.locked(repository.UPLOADS, _of_uploads(scenario)),
         cache="backup-uploads",

@@ -9,7 +9,7 @@ from pathlib import Path
 from fabfile.engine.change import Change, Refused
 from fabfile.engine.resources import Run
 from fabfile.scenario import Machine, Scenario
-from fabfile.tiers.storage.volumes import Volume, library, name_of
+from fabfile.tiers.storage.volumes import Volume, library, name_of, uploads
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Prospects:
         own = name_of(self.scenario, self.machine)
         for line in facts.splitlines():
             match line.split():
-                case ["root"]:
+                # The others lie beside it.
+                case ["root"] if self.volume == uploads(self.scenario):
                     self._refuse_brick(
                         f"is on the system's own file system, which GlusterFS refuses; mount one "
                         f"of its own at {Path(self.volume.brick).parent}"

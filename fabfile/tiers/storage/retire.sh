@@ -12,6 +12,9 @@ may_retire_storage() { # prints why not
 retire_storage() {
   [ -e /etc/systemd/system/glusterd.service.d/crm.conf ] || return 0
   systemctl -q disable --now glusterd
+  # What restic knows of its repository, and where it looks at uploads.
+  rm -rf /var/cache/backup-uploads
+  [ ! -d /mnt/uploads ] || rmdir --ignore-fail-on-non-empty /mnt/uploads
   bricks=$(cat /var/lib/glusterd/vols/*/bricks/* 2>/dev/null | sed -n 's/^path=/ and /p' | sort -u)
   echo "stays: what GlusterFS keeps in /var/lib/glusterd$bricks, stopped: 'apt-get purge glusterfs-server' and 'rm -r' remove it"
 }

@@ -5,6 +5,7 @@ Every storage server runs it, one at a time: whoever starts it holds a lock on t
 the repository. Without an ACTION, it makes a snapshot if the last one is old enough. ACTIONs:
 
 now                 make a snapshot in any case
+check               read all that is kept, and compare it with its hashes; each week by itself
 tell                say how old the last one is
 list                print restic's snapshots, as JSON
 missing SECONDS     bring back to the volume the files of the last snapshot before that time which
@@ -29,6 +30,7 @@ from typing import Any
 # Where the volume is mounted meanwhile: restic finds the snapshot before by the path, too.
 PLACE = "/mnt/uploads"
 PAUSE, DAY = 9.5 * 60, 24 * 3600
+WEEK = 7 * DAY
 # Of the last day all snapshots, of two weeks one an hour.
 POLICY = ("--keep-within", "1d", "--keep-within-hourly", "14d")
 # Files are brought back one by one as long as they are so many, else all at once.
@@ -100,6 +102,13 @@ class Repository:
         if age(f"{self.path}.pruned") > DAY:
             self.restic("forget", "--host", self.volume, *POLICY, "--prune")
             Path(f"{self.path}.pruned").touch()
+        if age(f"{self.path}.checked") > WEEK:
+            self.check()
+
+    def check(self) -> None:
+        """Read all that is kept, and compare it with its hashes."""
+        self.restic("check", "--read-data")
+        Path(f"{self.path}.checked").touch()
 
     def bring_missing(self, moment: float) -> int:
         """Bring back files that are not on the volume; return how many they were."""
@@ -166,6 +175,9 @@ def main(path: str, password_file: str, volume: str, action: str = "", *given: s
         print(json.dumps(repository.snapshots()))
     elif action == "missing":
         print(f"{repository.bring_missing(float(given[0]))} uploads brought back")
+    elif action == "check":
+        repository.check()
+        print(f"{len(repository.snapshots())} snapshots of the uploads are whole")
     elif action == "into":
         repository.put_into(float(given[0]), given[1])
     elif action == "now" or old > PAUSE:
