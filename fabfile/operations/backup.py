@@ -13,7 +13,7 @@ TIME = 'a time of this computer, as "2026-11-25 13:05:00", or with a zone, as ".
 
 @task(help={"full": "a full one, not only what differs from the last full one"})
 def now(context: Context, full: bool = False) -> None:
-    """Back up the database now, whatever the timers do."""
+    """Back up database and uploads now, whatever the timers do."""
     restoring.make("full" if full else "diff")
 
 

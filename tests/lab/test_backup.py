@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from tests.lab import places
 from tests.lab.commands import wait_for
 
 pytestmark = pytest.mark.usefixtures("repaired")
 
 STORAGE = ("nas1", "nas2", "nas3")
+UPLOADS = "/mnt/nas/crm"
 COUNT = "SELECT count(*) FROM customers"
 DATA = "/var/lib/postgresql/*/main"
 
@@ -55,8 +57,11 @@ def test_the_first_deploy_ends_with_a_backup(lab):
 
 def test_a_table_dropped_at_a_known_second_comes_back_to_the_second_before(lab):
     add(lab, "before")
+    lab.do("s1", f"cd {UPLOADS}; for n in 1 2; do echo $n >'kept [*] '$n; done")
+    lab.invoke("backup.now")
     count, second = rows(lab), between(lab)
     add(lab, "after")
+    lab.do("s2", f"cd {UPLOADS}; rm kept*1; echo changed >kept*2")
     lab.sql("DROP TABLE customers CASCADE", "crm")
     assert rows(lab) is None
     begin = time.monotonic()
@@ -64,6 +69,9 @@ def test_a_table_dropped_at_a_known_second_comes_back_to_the_second_before(lab):
     print(f"\nthe table is back after {time.monotonic() - begin:.1f} s")
     assert "the database is as of" in done.out
     assert rows(lab) == count
+    # A file that was deleted is back, and one that is there is as it was.
+    assert lab.do("s3", f"cd {UPLOADS}; cat kept*1 kept*2; rm kept*") == "1\nchanged\n"
+    assert "1 uploads brought back" in done.out, done.out
     lab.await_answer()
     lab.assert_nothing_to_do()
     # What it was to become is a time like any other, and nothing is left of the way there.
@@ -98,6 +106,61 @@ def test_what_cannot_be_is_refused(lab, to, said):
         to = last_backup(lab)
     done = lab.invoke("backup.restore", "--to", to, code=1)
     assert said in done.text and "Nothing was changed." in done.text, done.text
+
+
+def test_what_was_then_is_looked_at_beside_what_is(lab):
+    add(lab, "then")
+    lab.do("s1", f"echo then >{UPLOADS}/then")
+    lab.invoke("backup.now")
+    second = between(lab)
+    lab.sql("DELETE FROM customers WHERE name = 'then'", "crm")
+    lab.do("s1", f"rm {UPLOADS}/then")
+    count = rows(lab)
+    done = lab.invoke("backup.restore", "--to", second, "--into", "look", limit=180)
+    assert rows(lab) == count
+    assert int(lab.sql(COUNT, "look")) == count + 1
+    (server,) = re.findall(r"on (nas\d): uploads in /mnt/backup/look", done.out)
+    assert lab.do(server, "cat /mnt/backup/look/crm/then") == "then\n"
+    again = lab.invoke("backup.restore", "--into", "look", code=1)
+    assert "/mnt/backup/look is there already" in again.err, again.text
+    assert "is a database that is used" in lab.invoke("backup.restore", "--into", "crm", code=1).err
+    lab.sql("DROP DATABASE look")
+    lab.do(server, "rm -r /mnt/backup/look")
+    assert lab.do("bbdd", "ls -d /var/lib/postgresql/scratch 2>/dev/null || :") == ""
+
+
+def compared(lab):
+    """Return what `verify` says of the last comparison."""
+    name = "backups: what is kept is what was written"
+    (check,) = [each for each in lab.checks(None)[1] if each["name"] == name]
+    return check
+
+
+def test_what_the_backups_hold_is_compared_with_what_there_is(lab):
+    done = lab.invoke("backup.check", limit=180)
+    assert "are the same in the backups" in done.out and "snapshots" in done.out, done.text
+    assert compared(lab)["ok"]
+    # Of such a table, PostgreSQL's log and its backups have no rows.
+    lab.sql("CREATE UNLOGGED TABLE lost AS SELECT 1 AS one", "crm")
+    try:
+        done = lab.invoke("backup.check", limit=180, code=1)
+        assert "crm differs from its backup" in done.err and "public|lost|1|" in done.err, done.text
+        check = compared(lab)
+        assert not check["ok"] and "crm differs" in check["seen"], check
+    finally:
+        lab.sql("DROP TABLE lost", "crm")
+    lab.invoke("backup.check", limit=180)
+    assert compared(lab)["ok"]
+
+
+def test_the_key_is_asked_for_until_it_is_exported(lab, tmp_path):
+    reminder = "'invoke backup.key --to FILE' exports it"
+    (places.STATE / "key.json").unlink(missing_ok=True)
+    assert reminder in lab.invoke("status").out
+    lab.invoke("backup.key", "--to", str(tmp_path / "key"))
+    assert reminder not in lab.invoke("status").out
+    again = lab.invoke("backup.key", "--to", str(tmp_path / "key"), code=1)
+    assert "is there already" in again.err, again.text
 
 
 @contextmanager

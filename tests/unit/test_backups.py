@@ -16,6 +16,7 @@ from fabfile.tiers.storage import (
     database_backup,
     repository,
 )
+from fabfile.verify.check import Site
 
 HOUR = 3600
 # Notes what it is told, and ends as the file says that is named as the command.
@@ -214,3 +215,16 @@ def test_who_tries_next_is_another_server_each_time(scenario):
     ]
     times = [re.search("^OnCalendar=(.*)$", text, re.M)[1] for text in timers]
     assert times == ["*:00/15", "*:05/15", "*:10/15"]
+
+
+def test_without_storage_servers_verify_warns(entries, read):
+    for name in ("nas1", "nas2", "nas3", "s2", "s3"):
+        del entries["MACHINES"][name]
+    (check,) = backup_checks.checks(Site(read(), {}))
+    assert check.ok and check.warning and "three machines of the tier 'storage'" in check.seen
+
+
+def test_a_database_server_of_another_debian_is_said_to_be_why(scenario):
+    scenario.systems.update(bbdd="debian 12")
+    check, _uploads = backup_checks.checks(Site(scenario, {}))
+    assert check.warning and "no storage server runs the Debian of the database" in check.seen
