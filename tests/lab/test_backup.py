@@ -61,7 +61,7 @@ def test_a_table_dropped_at_a_known_second_comes_back_to_the_second_before(lab):
     lab.invoke("backup.now")
     count, second = rows(lab), between(lab)
     add(lab, "after")
-    lab.do("s2", f"cd {UPLOADS}; rm kept*1; echo changed >kept*2")
+    lab.do("s2", f"cd {UPLOADS}; rm kept*1; echo changed >'kept [*] 2'")
     lab.sql("DROP TABLE customers CASCADE", "crm")
     assert rows(lab) is None
     begin = time.monotonic()

@@ -37,6 +37,14 @@ fill() { # [OPTION...]: makes the cluster from the backups, and starts it; of pg
   given="$given -c port=5432 -c shared_buffers=16MB -c archive_mode=off"
   runuser -u postgres -- "$programs/pg_ctl" -D "$scratch" -s -w -t 86400 -l "$scratch/log" \
     -o "$given" start || { tail -n 8 "$scratch/log" && return 1; }
+  # It takes the state of a standby, where it answers nobody, for a start.
+  until [ "$(echo 'SELECT NOT pg_is_in_recovery();' | ask_scratch postgres 2>/dev/null)" = t ]; do
+    runuser -u postgres -- "$programs/pg_ctl" -D "$scratch" status >/dev/null || {
+      tail -n 8 "$scratch/log"
+      return 1
+    }
+    sleep 0.5
+  done
 }
 
 ask_scratch() { # DATABASE: the SQL on standard input, in the cluster beside
@@ -50,10 +58,25 @@ ask_in() { # DATABASE: the SQL on standard input, in the cluster that serves
     -v ON_ERROR_STOP=1 -d "$1"
 }
 
+kept() { # waits until the backups have what was written so far
+  # A time is found in the log by what was committed after it.
+  echo 'SELECT pg_current_xact_id() IS NULL;' | ask >/dev/null || return
+  piece=$(echo 'SELECT pg_walfile_name(pg_switch_wal());' | ask) || return
+  end=$(($(date +%s) + SECONDS_TO_KEEP))
+  until [ "$(echo "SELECT last_archived_wal >= '$piece' FROM pg_stat_archiver;" | ask)" = t ]; do
+    [ "$(date +%s)" -lt "$end" ] || {
+      echo "waited $SECONDS_TO_KEEP s for the backups to have $piece"
+      return 1
+    }
+    sleep 1
+  done
+}
+
 into() { # NAME DATABASE [OPTION...]: makes the database NAME of what DATABASE was
   name=$1 of=$2
   shift 2
   trap clear_away EXIT
+  ! locate || kept || return
   fill "$@" || return
   runuser -u postgres -- "$programs/pg_dump" -h "$scratch" -p 5432 -Fc -f "$scratch/dump" "$of" || return
   ask <<SQL || return
@@ -82,18 +105,6 @@ SELECT format(
     schemaname, tablename)
 FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1;
 SQL
-}
-
-kept() { # waits until the backups have what was written so far
-  piece=$(echo 'SELECT pg_walfile_name(pg_switch_wal());' | ask) || return
-  end=$(($(date +%s) + SECONDS_TO_KEEP))
-  until [ "$(echo "SELECT last_archived_wal >= '$piece' FROM pg_stat_archiver;" | ask)" = t ]; do
-    [ "$(date +%s)" -lt "$end" ] || {
-      echo "waited $SECONDS_TO_KEEP s for the backups to have $piece"
-      return 1
-    }
-    sleep 1
-  done
 }
 
 compare() { # DATABASE: counts rows and hashes of each table, here and as the backups have them
