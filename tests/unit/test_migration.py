@@ -70,3 +70,20 @@ def test_the_exit_code_of_the_command_is_that_of_the_step(steps):
     code, said, notes = steps("echo broken; exit 7")
     assert (code, said) == (7, "broken\n")
     assert not [line for line in notes if "INSERT" in line]
+
+
+def test_before_a_migration_the_way_back_is_said(scenario, tmp_path, monkeypatch):
+    answers = tmp_path / "psql"
+    answers.write_text("#!/bin/sh\necho '2026-11-26 18:55:00+00'\n")
+    answers.chmod(0o755)
+    monkeypatch.setattr(migration.cluster, "program", lambda name, _debian: str(answers))
+    script = f'set -e; say() {{ echo "said: $*"; }}\n{migration._way_back(scenario)}'
+    done = subprocess.run(["sh"], input=script, text=True, capture_output=True)
+    assert done.stdout == (
+        'said: the way back: invoke backup.restore --to "2026-11-26 18:55:00+00"\n'
+    ), done.stderr
+    # Where nothing was migrated yet, it fails; and where nobody listens, nothing is said.
+    answers.write_text("#!/bin/sh\nexit 1\n")
+    assert subprocess.run(["sh"], input=script.encode(), capture_output=True).stdout == b""
+    without = tuple(each for each in scenario.machines if "storage" not in each.tiers)
+    assert migration._way_back(replace(scenario, machines=without)) == ""

@@ -19,6 +19,7 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.app import release
 from fabfile.tiers.app import state as app
 from fabfile.tiers.database import cluster
+from fabfile.tiers.storage import repository
 
 # pg_advisory_lock(bigint): any number does that nobody else uses in this database.
 LOCK = 2017
@@ -81,7 +82,7 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         Step(
             f"{words} of {application.name}",
-            _locked(scenario),
+            (_way_back(scenario) if command == application.migrate else "") + _locked(scenario),
             unless=_recorded(scenario, what),
             files={"step": _once(scenario, what, command, variables).encode()},
             told=(recorded, what),
@@ -99,6 +100,19 @@ def _once(scenario: Scenario, what: str, command: str, variables: Mapping[str, s
         # The first one finds no table to ask.
         f"if ! {{ {_recorded(scenario, what)}\n}} 2>/dev/null; then\n"
         f"{_in_release(scenario, command, variables)}{_record(scenario, what)}fi\n"
+    )
+
+
+def _way_back(scenario: Scenario) -> str:
+    """Return shell that says how the database is brought back to before a migration."""
+    if not repository.keepers(scenario):
+        return ""
+    # Of a database that is still empty, nobody wants it back; nor is there anybody to tell.
+    now = "SELECT DISTINCT date_trunc('second', clock_timestamp()) FROM deployer.done;"
+    command = """'invoke backup.restore --to "'"$since"'"'"""
+    return (
+        f"since=$(\n{_psql(scenario, now)}) 2>/dev/null || since=\n"
+        f"""[ ! "$since" ] || ! command -v say >/dev/null || say "the way back: "{command}\n"""
     )
 
 
