@@ -11,10 +11,15 @@ from fabfile.operations.tasks import WAIT
 TIME = 'a time of this computer, as "2026-11-25 13:05:00", or with a zone, as "... 13:05:00+00:00"'
 
 
-@task(help={"full": "a full one, not only what differs from the last full one"})
-def now(context: Context, full: bool = False) -> None:
+@task(
+    help={
+        "full": "a full one, not only what differs from the last full one",
+        "anew": "also where the database is not the one of the backups, which stay for their time",
+    }
+)
+def now(context: Context, full: bool = False, anew: bool = False) -> None:
     """Back up database and uploads now, whatever the timers do."""
-    restoring.make("full" if full else "diff")
+    restoring.make("anew" if anew else "full" if full else "diff")
 
 
 @task(name="list")

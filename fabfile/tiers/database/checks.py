@@ -160,7 +160,8 @@ def _archived(site: Site) -> tuple[bool, str]:
         return False, f"PostgreSQL says {piece} {' '.join(seen)}"
     return False, (
         f"{piece} is not after {ARCHIVE_SECONDS} s; the last one that is: {seen[0] or 'none'}; "
-        f"failed {seen[1]} times, last for {seen[2] or 'none'}: see PostgreSQL's log"
+        f"failed {seen[1]} times, last for {seen[2] or 'none'}: see PostgreSQL's log (if the "
+        "database was replaced by another one, 'invoke backup.now --anew' backs that up)"
     )
 
 

@@ -23,6 +23,8 @@ from fabfile.tiers.tier import View
 
 GLUSTERD = "glusterd.service"
 UNITS = "/etc/systemd/system"
+# The process numbers of what heals.
+HEALERS = "/run/gluster/shd/*/*-shd.pid"
 # How `status` tells of bricks that are up, of how many, what is to heal and what is torn.
 IN_LINES = r"bricks: %d of %d up\nto heal: %d\nsplit-brain: %d"
 IN_ONE = "%d of %d bricks up, %d to heal, %d in split-brain"
@@ -149,22 +151,23 @@ def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def _served(scenario: Scenario, machine: Machine, volume: Volume) -> list[Resource]:
     name = volume.name
-    healing = f"/run/gluster/shd/{name}/{name}-shd.pid"
-    processes = (volume.brick_process(name_of(scenario, machine)), healing)
-    numbers = [f"$(cat {file})" for file in processes]
-    running = " && ".join(map(works, numbers))
+    functions = library(scenario, volume)
+    brick = f"$(cat {volume.brick_process(name_of(scenario, machine))})"
+    running = f"{works(brick)} && heals"
     # By force: glusterd starts what is missing of a volume that is started already, on all servers.
     # Several of them cannot do so at the same time, and need not: the first does it for all.
     start = (
-        f"{{ {running}; }} || {{ kill -CONT {' '.join(numbers)}; "
+        f"{functions}{{ {running}; }} || {{ kill -CONT {brick} $(cat {HEALERS}); "
         f"{_gluster(f'volume start {name} force')}; {running}; }}"
     )
+    wait = f"'the brick of the volume {name} to run' {shlex.quote(start)}"
     return [
         taken(scenario, machine, volume),
         Run(
             f"run the brick of the volume {name}",
-            f"await 60 'the brick of the volume {name} to run' {shlex.quote(start)}",
-            unless=running,
+            # It may have lost the process that heals, and then never finds it again.
+            f"await 20 {wait} || {{ systemctl restart glusterd.service; await 60 {wait}; }}",
+            unless=f"{functions}{running}",
         ),
     ]
 

@@ -177,7 +177,9 @@ def main(path: str, password_file: str, volume: str, action: str = "", *given: s
         print(f"{repository.bring_missing(float(given[0]))} uploads brought back")
     elif action == "check":
         repository.check()
-        print(f"{len(repository.snapshots())} snapshots of the uploads are whole")
+        print(
+            f"snapshots of the uploads that were read and are whole: {len(repository.snapshots())}"
+        )
     elif action == "into":
         repository.put_into(float(given[0]), given[1])
     elif action == "now" or old > PAUSE:

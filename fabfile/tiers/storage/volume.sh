@@ -31,6 +31,14 @@ unmark() {
   rm -rf "$brick/.glusterfs"
 }
 
+heals() { # a process copies what a brick misses: one for all volumes, whose number not each file has
+  for file in /run/gluster/shd/*/*-shd.pid; do
+    read -r pid <"$file" && read -r name <"/proc/$pid/comm" && [ "$name" = glusterfs ] &&
+      grep -q '^State:.[RSDI]' "/proc/$pid/status" && return
+  done 2>/dev/null
+  return 1
+}
+
 address_of() { # NAME: prints its address, as far as this server can tell
   case $1 in
     *[!0-9.]*) getent ahostsv4 "$1" | { read -r address _ && echo "$address"; } ;;
