@@ -156,7 +156,7 @@ def begun(scenario: Scenario, machine: Machine) -> list[Resource]:
         found.append(
             Run(
                 "back up the uploads for the first time",
-                _started(repository.UPLOADS_UNIT, there),
+                run_uploads(scenario, ""),
                 unless=there,
                 seconds=SECONDS,
             )
@@ -171,7 +171,7 @@ def _database_begun(scenario: Scenario, machine: Machine) -> list[Resource]:
     there = f"[ -e {repository.REPOSITORY}/backup/{repository.STANZA}/latest ]"
     made = Run(
         "back up the database for the first time",
-        _started(repository.DATABASE_UNIT, there),
+        run(""),
         # Where the database is still to be deployed, the timer does it later.
         unless=f"{there} || ! {answers}",
         told=(Survey("kept", f"{there} && echo kept"), "kept"),
@@ -185,15 +185,6 @@ def _database_begun(scenario: Scenario, machine: Machine) -> list[Resource]:
         seconds=SECONDS,
     )
     return [anew] if scenario.new_database else [made]
-
-
-def _started(unit: str, there: str) -> str:
-    """Return shell that starts a backup, and waits for one that another server makes meanwhile."""
-    journal = f"journalctl -q -n 15 --no-pager -o cat -u {unit}"
-    return (
-        f"systemctl start {unit} 2>/dev/null || {{ {journal}; exit 1; }}\n"
-        f"await {repository.PATIENCE} 'the first backup' {shlex.quote(there)}"
-    )
 
 
 def _of_database(action: str = "") -> str:
