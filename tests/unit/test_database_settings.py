@@ -9,6 +9,7 @@ from fabfile.engine.change import Refused
 from fabfile.engine.survey import LIBRARY, Survey
 from fabfile.tiers.app import migration
 from fabfile.tiers.database import state
+from fabfile.tiers.database.copying import ARCHIVE
 from fabfile.tiers.database.role import Role
 from fabfile.tiers.database.settings import Settings, query, wanted
 
@@ -42,6 +43,9 @@ def test_what_a_file_of_ours_sets_is_read_of_it(scenario):
         "port": "5432",
         "max_connections": "180",
         "password_encryption": "scram-sha-256",
+        "archive_mode": "on",
+        "archive_command": f"{ARCHIVE} push %p",
+        "archive_timeout": "60",
     }
 
 
@@ -218,7 +222,7 @@ def test_a_database_that_cannot_be_asked_is_not_to_be_seeded_for_that(scenario, 
 def test_psqls_exit_code_tells_a_silent_database_from_one_without_a_table(scenario, code, told):
     steps = migration.migrated(scenario, scenario.machine("s1"))
     ((survey, _),) = steps[0].surveys
-    program = migration.database.program("psql", scenario.debian(scenario.machine("s1")))
+    program = migration.cluster.program("psql", scenario.debian(scenario.machine("s1")))
     stands_in = f"psql() {{ [ {code} != 0 ] || echo seed; return {code}; }}\n"
     script = stands_in + survey.command.replace(program, "psql")
     done = subprocess.run(["sh", "-u"], input=script, capture_output=True, text=True, timeout=20)
