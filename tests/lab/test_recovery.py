@@ -6,7 +6,8 @@ import pytest
 
 from fabfile.engine.resources import Directory
 from fabfile.tiers.app.checks.browser import png
-from fabfile.tiers.app.volume import WHOLE
+from fabfile.tiers.app.volume import MOUNT
+from fabfile.tiers.storage.mounting import whole as reaches_each_brick
 from tests.lab.commands import wait_for
 from tests.lab.scaled import statuses
 from tests.lab.test_failures import MAIN_PID
@@ -14,6 +15,7 @@ from tests.lab.traffic import traffic
 
 CLIENT = "^/usr/sbin/glusterfs .*/mnt/nas"
 INSIDE = "nsenter -m -t $(systemctl show -P MainPID crm) runuser -u crm -- sh -c"
+WHOLE = reaches_each_brick(MOUNT)
 WRITE = f"{INSIDE} 'echo x > /srv/crm/uploads/.lost && rm /srv/crm/uploads/.lost && echo written'"
 
 

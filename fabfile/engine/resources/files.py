@@ -144,14 +144,14 @@ class Directory:
         if facts.strip() == f"directory|{self.mode:o} {self.owner} {self.group}":
             return None
         path = shlex.quote(self.path)
-        guard = ""
+        script = f"install -d -m {self.mode:04o} -o {self.owner} -g {self.group} {path}"
         if self.within:
-            # One that comes back in this run may take seconds until it answers, and has all of it.
+            # One that comes back in this run may take seconds until it answers, has all of it, and
+            # takes files.
             seen = f"{{ stat {path} >/dev/null 2>&1 || {{ {self.whole}; }}; }}"
-            ready = f"mountpoint -q {shlex.quote(self.within)} && {seen}"
+            made = f"mountpoint -q {shlex.quote(self.within)} && {seen} && {script}"
             what = f"{self.within} to be mounted, and all that is on it to be seen"
-            guard = f"await 60 {shlex.quote(what)} {shlex.quote(ready)}\n"
-        script = f"{guard}install -d -m {self.mode:04o} -o {self.owner} -g {self.group} {path}"
+            script = f"await 60 {shlex.quote(what)} {shlex.quote(made)}"
         what = "rights of" if facts.startswith("directory|") else "create"
         return Change(self.key, f"{what} {self.path}/", script)
 
