@@ -139,9 +139,9 @@ def _wrong_password(site: Site, app: Machine) -> tuple[bool, str]:
 def _archived(site: Site) -> tuple[bool, str]:
     """Have PostgreSQL hand over what it has written, and wait until the backups have it."""
     # It writes a few bytes that mean nothing: where nothing was written, nothing is handed over.
-    mark = "SELECT pg_create_restore_point('verify') IS NOT NULL"
-    _query(site, mark)
-    piece = _query(site, "SELECT pg_walfile_name(pg_switch_wal())")
+    # Somebody else may do that before the switch, which would name the next piece then.
+    piece = _query(site, "SELECT pg_walfile_name(pg_create_restore_point('verify'))")
+    _query(site, "SELECT pg_switch_wal()")
     begin = time.monotonic()
     told = (
         "SELECT coalesce(last_archived_wal, ''), failed_count, coalesce(last_failed_wal, '') "

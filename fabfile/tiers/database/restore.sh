@@ -14,10 +14,12 @@ handed_over() { # PIECE: the backups have what was written up to this piece of t
   [ "$(echo "SELECT last_archived_wal >= '$1' FROM pg_stat_archiver;" | ask)" = t ]
 }
 
-hand_over() { # prints the piece of the log that is being written, and begins another one
+hand_over() { # prints the piece of the log that has what was written so far, and begins another one
   # A time is found in the log by what was committed after it.
   echo 'SELECT pg_current_xact_id() IS NULL;' | ask >/dev/null || return
-  echo 'SELECT pg_walfile_name(pg_switch_wal());' | ask
+  # Somebody else may hand it over before the switch, which would name the next one then.
+  echo "SELECT pg_walfile_name(pg_create_restore_point('restore'));" | ask || return
+  echo 'SELECT pg_switch_wal();' | ask >/dev/null
 }
 
 log_of() { # prints the last lines of PostgreSQL's own log

@@ -61,7 +61,9 @@ ask_in() { # DATABASE: the SQL on standard input, in the cluster that serves
 kept() { # waits until the backups have what was written so far
   # A time is found in the log by what was committed after it.
   echo 'SELECT pg_current_xact_id() IS NULL;' | ask >/dev/null || return
-  piece=$(echo 'SELECT pg_walfile_name(pg_switch_wal());' | ask) || return
+  # Somebody else may hand it over before the switch, which would name the next one then.
+  piece=$(echo "SELECT pg_walfile_name(pg_create_restore_point('compare'));" | ask) || return
+  echo 'SELECT pg_switch_wal();' | ask >/dev/null || return
   end=$(($(date +%s) + SECONDS_TO_KEEP))
   until [ "$(echo "SELECT last_archived_wal >= '$piece' FROM pg_stat_archiver;" | ask)" = t ]; do
     [ "$(date +%s)" -lt "$end" ] || {
