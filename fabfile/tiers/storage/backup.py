@@ -46,6 +46,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             owner=repository.USER,
             group=repository.USER,
             within=repository.MOUNT,
+            whole=mounting.whole(repository.MOUNT),
         ),
         *_keeping(scenario, machine),
         *_beginning(scenario, machine),
