@@ -99,6 +99,7 @@ APPLICATIONS = {
         "migrate": "python3 manage.py migrate",
         "seed": "python3 manage.py seed",  # once ever
         "checks": "python3 manage.py checks-account",  # makes the account that verify uses
+        "missing": "python3 manage.py missing",  # prints uploads that are gone; see backup.missing
         "start": "gunicorn --bind 0.0.0.0:${PORT} --workers 2 --threads 4 wsgi:app",
         # A page that answers 200 when a server works, or several: who fails gets no users; when
         # all do, those go on that answer the first.

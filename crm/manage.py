@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Administrative commands: ``manage.py migrate``, ``seed``, ``checks-account`` and ``sweep``.
+"""Administrative commands: ``manage.py migrate``, ``seed``, ``checks-account`` and others.
 
 All read DATABASE_URL from the environment; ``seed`` also reads ADMIN_LOGIN and ADMIN_PASSWORD,
-``checks-account`` CHECKS_LOGIN and CHECKS_PASSWORD, ``sweep`` all that the server does.
+``checks-account`` CHECKS_LOGIN and CHECKS_PASSWORD, ``sweep`` and ``missing`` all that the server
+does.
 The exit status is 0 on success, 1 on a failure (one sentence on standard error), 2 on misuse.
 """
 
@@ -11,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from application import migrations, seeding, settings, sweeping
+from application import migrations, photos, seeding, settings, sweeping
 from application.database import Database, DatabaseUnavailable, TablesMissing
 from application.photos import Uploads, UploadsUnavailable
 
@@ -55,6 +56,17 @@ def sweep(environ: Mapping[str, str]) -> str:
     return f"Files without a customer that were removed: {removed}."
 
 
+def missing(environ: Mapping[str, str]) -> str:
+    """Return the customers whose photo has no file, a line each; nothing when there is none."""
+    loaded = settings.load(environ)
+    database = Database(loaded.database_url)
+    try:
+        found = photos.missing(database, Uploads(loaded.uploads))
+    finally:
+        database.close()
+    return "\n".join(f"customer {number} ({name}): {photo}" for number, name, photo in found)
+
+
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run one command and return the exit status."""
     commands = {
@@ -62,12 +74,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         "seed": seed,
         "checks-account": make_checks_account,
         "sweep": sweep,
+        "missing": missing,
     }
     parser = argparse.ArgumentParser(prog="manage.py", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=commands)
     chosen = parser.parse_args(arguments).command
     try:
-        print(commands[chosen](environ))
+        if said := commands[chosen](environ):
+            print(said)
     except (settings.SettingsError, migrations.MigrationError) as error:
         print(f"manage.py {chosen}: {error}", file=sys.stderr)
         return 1

@@ -172,6 +172,25 @@ def in_use(cursor: RealDictCursor) -> set[str]:
     return names
 
 
+def missing(database: Database, uploads: Uploads) -> list[tuple[int, str, str]]:
+    """Return id and name of the customers whose photo has no file, and the name of that.
+
+    Raises DatabaseUnavailable, and UploadsUnavailable where no file can be seen.
+    """
+    rows = []
+    with database.transaction() as cursor:
+        for by_checks in _EVERYBODY:
+            _ask_as(cursor, by_checks)
+            cursor.execute("SELECT id, name, photo FROM customers WHERE photo IS NOT NULL")
+            rows += cursor.fetchall()
+    try:
+        os.stat(uploads.directory)
+        lost = [row for row in rows if not uploads.path(row["photo"]).exists()]
+    except OSError as error:
+        raise UploadsUnavailable(str(error)) from error
+    return sorted((row["id"], row["name"], row["photo"]) for row in lost)
+
+
 def _ask_as(cursor: RealDictCursor, by_checks: str) -> None:
     cursor.execute("SELECT set_config('crm.for_checks', %s, true)", (by_checks,))
 

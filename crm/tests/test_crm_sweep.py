@@ -1,6 +1,8 @@
 """Files that no customer refers to: the old ones go, and nothing else does."""
 
+import hashlib
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,3 +87,23 @@ def test_the_command_says_what_it_did(
     assert not orphan.exists()
     assert main(["sweep"], environ | {"UPLOADS": str(uploads / "gone")}) == 1
     assert capsys.readouterr().err.startswith("manage.py sweep: The uploads are unavailable: ")
+
+
+def test_customers_whose_photo_is_gone_are_listed(
+    migrated: str,
+    app: Flask,
+    browser: Browser,
+    uploads: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environ = {"DATABASE_URL": migrated, "SECRET_KEY": "s" * 32, "UPLOADS": str(uploads)}
+    for shade, name in enumerate(("Ada", "Eve")):
+        browser.add(name, photo=png(shade=shade))
+    assert main(["missing"], environ) == 0
+    assert capsys.readouterr().out == ""
+    (lost,) = uploads.rglob(f"{hashlib.sha256(png(shade=1)).hexdigest()}.png")
+    lost.unlink()
+    assert main(["missing"], environ) == 0
+    assert re.fullmatch(rf"customer \d+ \(Eve\): {lost.name}\n", capsys.readouterr().out)
+    # A directory that is gone would look as if all were.
+    assert main(["missing"], environ | {"UPLOADS": str(uploads / "gone")}) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Collection, Context, task
 
-from fabfile.operations import keys, looking, restoring
+from fabfile.operations import keys, looking, missing, restoring
 from fabfile.operations.asking import asking
 from fabfile.operations.tasks import WAIT
 
@@ -52,6 +52,12 @@ def check(context: Context) -> None:
     looking.check()
 
 
+@task(name="missing")
+def show_missing(context: Context) -> None:
+    """Show the uploads that the application knows of and that are not there."""
+    missing.show()
+
+
 @task(
     help={
         "to": "a new file, which holds all that a restore on another computer needs",
@@ -63,4 +69,4 @@ def key(context: Context, to: str = "", from_: str = "") -> None:
     keys.key(to, from_)
 
 
-namespace = Collection("backup", *map(asking, (now, show, restore, check)), key)
+namespace = Collection("backup", *map(asking, (now, show, restore, check, show_missing)), key)

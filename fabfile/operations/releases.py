@@ -1,17 +1,12 @@
-"""The application's releases on the app servers: which there are, going back to one, restarting.
-
-A server keeps the last releases that served on it, so going back needs neither a build nor the
-source. The database stays as it is: a migration that was made is not undone.
-"""
+"""The application's releases on the app servers: which there are, restarting, what they say."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from invoke.exceptions import Exit
 from rich.table import Table
@@ -19,7 +14,7 @@ from rich.table import Table
 from fabfile import pipeline
 from fabfile.engine.converge import MachineErrors, Stage, everywhere
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.operations.deployment import bring, carry_out, machines_of
+from fabfile.operations.deployment import carry_out
 from fabfile.operations.progress import console, hide
 from fabfile.operations.session import (
     connected,
@@ -29,7 +24,7 @@ from fabfile.operations.session import (
     scenario,
     without_absent,
 )
-from fabfile.scenario import Machine, Pinned, Scenario
+from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.app import servers
 from fabfile.tiers.app import state as app
@@ -46,47 +41,26 @@ class Held:
     kept: frozenset[str]
     history: tuple[tuple[str, str], ...]  # (time, release), the latest last
 
+    def had(self, release: str) -> bool:
+        """Return whether a release has served there."""
+        return any(name == release for _, name in self.history)
+
 
 def show() -> None:
     """Print the releases, the latest first, and which servers have and run each."""
     wanted = scenario()
-    held, errors = _held(wanted)
+    held, errors = holdings(wanted)
     table = Table("release", "last served from", "runs on", "kept on", box=None)
-    for name in _in_order(held):
+    for name in in_order(held):
         since = max((t for h in held.values() for t, r in h.history if r == name), default="never")
         since = since[:16].replace("T", " ")
         runs = [server for server, h in held.items() if h.current == name]
         keeps = [server for server, h in held.items() if name in h.kept]
         table.add_row(name, since, ", ".join(runs), ", ".join(keeps))
     console.print(table)
-    console.print(f"times are UTC; the source in config.py is release {_of_source(wanted)}")
+    console.print(f"times are UTC; the source in config.py is release {of_source(wanted)}")
     if errors:
         raise Exit("\n".join(errors), 1)
-
-
-def rollback(to: str = "", batch: str = "1", wait: bool = False) -> None:
-    """Have all app servers run an earlier release, as a rolling update; raises Exit.
-
-    Without `to`, the one that ran before.
-    """
-    started = time.monotonic()
-    wanted = scenario()
-    names = machines_of(_stages(wanted, batch))
-    with operation(wanted, names, "app.rollback", wait) as remotes:
-        wanted = without_absent(wanted, names, remotes)
-        held, errors = _held(wanted)
-        if errors:
-            raise refuse("\n".join(errors))
-        release = _chosen(held, to)
-        holder = next(server for server, h in held.items() if release in h.kept)
-        pinned = replace(wanted, pinned=Pinned(release, holder))
-        bring(pinned, _stages(pinned, batch), remotes, started)
-    console.print(f"{wanted.application.name} runs release {release}")
-    if release != _of_source(wanted):
-        console.print(
-            f"the source that config.py names is release {_of_source(wanted)}: "
-            "the next deploy brings that"
-        )
 
 
 def restart(batch: str = "1", wait: bool = False) -> None:
@@ -123,7 +97,8 @@ def logs(follow: bool = False, lines: str = "20") -> None:
         console.print()  # how --follow ends
 
 
-def _stages(wanted: Scenario, batch: str) -> list[Stage]:
+def stages(wanted: Scenario, batch: str) -> list[Stage]:
+    """Return the app tier's stages, a batch of servers at a time; raises Exit for a bad batch."""
     try:
         return pipeline.stages(wanted, "app", batch)
     except BatchError as error:
@@ -131,11 +106,11 @@ def _stages(wanted: Scenario, batch: str) -> list[Stage]:
 
 
 def _serving(wanted: Scenario, batch: str) -> Stage:
-    (stage,) = (stage for stage in _stages(wanted, batch) if stage.name == "serve")
+    (stage,) = (stage for stage in stages(wanted, batch) if stage.name == "serve")
     return stage
 
 
-def _held(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
+def holdings(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
     """Return what each app server has, and a sentence for each that could not be asked."""
     errors = []
 
@@ -160,7 +135,7 @@ def _held(wanted: Scenario) -> tuple[dict[str, Held], list[str]]:
     return {name: held for name, held in found.items() if held}, sorted(errors)
 
 
-def _of_source(wanted: Scenario) -> str:
+def of_source(wanted: Scenario) -> str:
     """Return the release of the source; going back does not fail where that cannot be read."""
     try:
         return identifier(wanted)
@@ -168,7 +143,7 @@ def _of_source(wanted: Scenario) -> str:
         return "unknown"
 
 
-def _in_order(held: dict[str, Held]) -> list[str]:
+def in_order(held: dict[str, Held]) -> list[str]:
     """Return all releases that a server keeps, the one that served last first."""
     last = {name: "" for h in held.values() for name in h.kept}
     for h in held.values():
@@ -176,25 +151,3 @@ def _in_order(held: dict[str, Held]) -> list[str]:
             if name in last:
                 last[name] = max(last[name], moment)
     return sorted(last, key=lambda name: (last[name], name), reverse=True)
-
-
-def _chosen(held: dict[str, Held], to: str) -> str:
-    """Return the release to go back to; raises Exit when there is none."""
-    known = _in_order(held)
-    if to:
-        if to not in known:
-            raise refuse(f"No server keeps a release {to!r}; there are {', '.join(known)}.")
-        return to
-    running = Counter(h.current for h in held.values() if h.current)
-    if not running:
-        raise refuse("No release runs: fab deploy first.")
-    current = running.most_common(1)[0][0]
-    earlier = sorted(
-        (moment, name)
-        for h in held.values()
-        for moment, name in h.history
-        if name != current and name in known
-    )
-    if not earlier:
-        raise refuse(f"No release served before {current}, so there is none to go back to.")
-    return earlier[-1][1]

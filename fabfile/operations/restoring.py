@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 
 from invoke.exceptions import Exit
@@ -13,6 +14,7 @@ from rich.table import Table
 from fabfile.engine.change import Change
 from fabfile.engine.converge import Plan, Stage, execute
 from fabfile.engine.remote import MachineError, Remote
+from fabfile.operations import missing
 from fabfile.operations.deployment import carry_out, planned
 from fabfile.operations.progress import Progress, console, hide
 from fabfile.operations.session import (
@@ -100,24 +102,45 @@ def restore(to: str, yes: bool, wait: bool) -> None:
         raise refuse(wrong)
     (machine,) = wanted.tier("database")
     if not yes:
-        _ask(wanted, machine, moment)
-    apps = [each.name for each in wanted.tier("app")]
-    names = [machine.name, *apps]
+        agree(_said_beforehand(wanted, machine, moment))
+    names = [machine.name, *(each.name for each in wanted.tier("app"))]
     with operation(wanted, names, "backup.restore", wait) as remotes:
         wanted = without_absent(wanted, names, remotes)
-        # The settings of an empty machine in the place of a lost one.
-        prepared = [_prepared(wanted, machine)]
-        if changes := planned(prepared, remotes, wanted):
-            first = database.unsettled(wanted)
-            begun = {
-                stage: {name: [first, *steps] for name, steps in machines.items()}
-                for stage, machines in changes.items()
-            }
-            carry_out(wanted, begun, prepared, remotes, started)
-        stages, plan = _steps(wanted, machine, moment, system(text))
-        _carry_out(wanted, stages, plan, remotes)
+        bring_back(wanted, moment, system(text), remotes, started)
+    tell(wanted, moment, started)
+
+
+def bring_back(
+    wanted: Scenario,
+    moment: datetime | None,
+    number: str,
+    remotes: dict[str, Remote],
+    started: float,
+    serve: bool = True,
+) -> None:
+    """Stop the application, bring the database back to a time, and start it; raises Exit.
+
+    `number` is PostgreSQL's of the cluster in the backups. Without `serve`, it stays stopped.
+    """
+    (machine,) = wanted.tier("database")
+    # The settings of an empty machine in the place of a lost one.
+    prepared = [_prepared(wanted, machine)]
+    if changes := planned(prepared, remotes, wanted):
+        first = database.unsettled(wanted)
+        begun = {
+            stage: {name: [first, *steps] for name, steps in machines.items()}
+            for stage, machines in changes.items()
+        }
+        carry_out(wanted, begun, prepared, remotes, started)
+    stages, plan = _steps(wanted, machine, moment, number)
+    _carry_out(wanted, stages, plan, remotes, serve)
+
+
+def tell(wanted: Scenario, moment: datetime | None, started: float) -> None:
+    """Bring back uploads, back up what is now, and say how long all of it took; raises Exit."""
     with closing(keeper(wanted)) as remote:
         _after(wanted, remote, moment)
+    missing.tell(wanted)
     what = f"as of {moment.strftime(SHOWN)}" if moment else "as of what was written last"
     console.print(f"the database is {what}, in {time.monotonic() - started:.1f} s")
 
@@ -163,15 +186,19 @@ def _said(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime(SHOWN)
 
 
-def _ask(wanted: Scenario, machine: Machine, moment: datetime | None) -> None:
-    """Have a person agree; raises Exit without."""
+def _said_beforehand(wanted: Scenario, machine: Machine, moment: datetime | None) -> str:
+    """Return what the restore replaces."""
     to = f"as it was at {moment.strftime(SHOWN)}" if moment else "as it is in the backups"
     since = f", {ago(time.time() - moment.timestamp())}" if moment else ""
-    what = (
+    return (
         f"All databases on {machine.name} become {to}{since}; {wanted.application.name} stands "
         "still meanwhile. What was written since is gone from them, and stays in the backups for "
         f"{repository.DAYS} days."
     )
+
+
+def agree(what: str) -> None:
+    """Have a person agree to what is said; raises Exit without."""
     console.print(what, markup=False)
     if not sys.stdin.isatty():
         raise refuse("There is no terminal to ask at: say --yes.")
@@ -207,9 +234,12 @@ def _steps(
 
 
 def _carry_out(
-    wanted: Scenario, stages: list[Stage], plan: Plan, remotes: dict[str, Remote]
+    wanted: Scenario, stages: list[Stage], plan: Plan, remotes: dict[str, Remote], serve: bool
 ) -> None:
     """Do it; where nothing was replaced yet, the application goes on as before. Raises Exit."""
+    serving = stages[-1]
+    if not serve:
+        stages = stages[:-1]
     todo: dict[str, list[str]] = {}
     for stage in stages:
         for machine in stage.machines:
@@ -219,9 +249,7 @@ def _carry_out(
         report = execute(plan, stages, remotes, progress.step)
         untouched = {"stop", "keep"} & {*report.failed}
         if untouched:
-            execute(
-                plan, [Stage("serve", stages[-1].machines, lambda _: [])], remotes, progress.step
-            )
+            execute(plan, [replace(serving, after=())], remotes, progress.step)
     if report.errors:
         lines = [hide(str(error), known_secrets(wanted.state)) for error in report.errors]
         end = "Nothing was replaced." if untouched else "Run it again, with the same time."

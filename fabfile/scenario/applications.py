@@ -31,6 +31,7 @@ KEYS: Keys = {
     "seed": (str, ""),
     "secure": (str, ""),
     "checks": (str, ""),
+    "missing": (str, ""),
     "administrator": (str, "admin"),
     "uploads": (str, ""),
     "temporary": (list, ()),

@@ -93,6 +93,7 @@ class Application:
     seed: str
     secure: str  # replaces the accounts that the seed made, once
     checks: str  # makes the account of the checks, once
+    missing: str  # prints each upload that the database knows of and that is not there
     administrator: str  # who can log in at first
     uploads: str  # the directory in the release that is on the volume; "": named by UPLOADS
     temporary: tuple[str, ...]  # directories in the release for what need not last

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("repaired")
 STORAGE = ("nas1", "nas2", "nas3")
 UPLOADS = "/mnt/nas/crm"
 COUNT = "SELECT count(*) FROM customers"
+LOST = f"{'ab' * 32}.png"
 DATA = "/var/lib/postgresql/*/main"
 
 
@@ -59,6 +60,7 @@ def test_a_table_dropped_at_a_known_second_comes_back_to_the_second_before(lab):
     add(lab, "before")
     lab.do("s1", f"cd {UPLOADS}; for n in 1 2; do echo $n >'kept [*] '$n; done")
     lab.invoke("backup.now")
+    lab.sql(f"INSERT INTO customers (name, photo) VALUES ('Eve', '{LOST}')", "crm")
     count, second = rows(lab), between(lab)
     add(lab, "after")
     lab.do("s2", f"cd {UPLOADS}; rm kept*1; echo changed >'kept [*] 2'")
@@ -72,6 +74,11 @@ def test_a_table_dropped_at_a_known_second_comes_back_to_the_second_before(lab):
     # A file that was deleted is back, and one that is there is as it was.
     assert lab.do("s3", f"cd {UPLOADS}; cat kept*1 kept*2; rm kept*") == "1\nchanged\n"
     assert "1 uploads brought back" in done.out, done.out
+    # A row whose photo no backup has is named.
+    for missed in (done, lab.invoke("backup.missing", code=1)):
+        assert f"(Eve): {LOST}" in missed.out and "1 upload missing" in missed.text, missed.text
+    lab.sql("DELETE FROM customers WHERE name = 'Eve'", "crm")
+    assert "no upload is missing" in lab.invoke("backup.missing").out
     lab.await_answer()
     lab.assert_nothing_to_do()
     # What it was to become is a time like any other, and nothing is left of the way there.

@@ -1,13 +1,14 @@
 """Which servers may be added and removed, and which release is gone back to."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from invoke.exceptions import Exit
 
 from fabfile import pipeline
 from fabfile.lab import machines as containers
-from fabfile.operations import membership, releases, scaling
+from fabfile.operations import membership, rollback, scaling
 from fabfile.operations.releases import Held
 from fabfile.scenario import Pinned, Scenario
 from fabfile.scenario.inventory import Inventory
@@ -115,14 +116,21 @@ def held(current: str, *history: str, kept: str = "abc") -> Held:
 
 
 def test_going_back_is_to_the_release_that_ran_before() -> None:
-    assert releases._chosen({"s1": held("c", "a", "b", "c")}, "") == "b"
-    assert releases._chosen({"s1": held("b", "a", "b", "c", "b")}, "") == "c"
-    assert releases._chosen({"s1": held("c", "a", "b", "c")}, "a") == "a"
+    assert rollback._chosen({"s1": held("c", "a", "b", "c")}, "") == "b"
+    assert rollback._chosen({"s1": held("b", "a", "b", "c", "b")}, "") == "c"
+    assert rollback._chosen({"s1": held("c", "a", "b", "c")}, "a") == "a"
 
 
 def test_a_release_that_no_server_keeps_is_no_way_back() -> None:
-    assert releases._chosen({"s1": held("c", "a", "b", "c", kept="ac")}, "") == "a"
+    assert rollback._chosen({"s1": held("c", "a", "b", "c", kept="ac")}, "") == "a"
     assert "there are c, a" in refusal(
-        releases._chosen, {"s1": held("c", "a", "b", "c", kept="ac")}, "b"
+        rollback._chosen, {"s1": held("c", "a", "b", "c", kept="ac")}, "b"
     )
-    assert "none to go back to" in refusal(releases._chosen, {"s1": held("c", "c")}, "")
+    assert "none to go back to" in refusal(rollback._chosen, {"s1": held("c", "c")}, "")
+
+
+def test_the_data_goes_back_to_before_the_first_migration_behind_a_release() -> None:
+    begun = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 3, 5)]
+    assert rollback.before(begun, begun[0] + timedelta(hours=1)) == begun[1]
+    assert rollback.before(begun, begun[1]) == begun[2]
+    assert rollback.before(begun, begun[2]) is None

@@ -30,8 +30,8 @@ OPTIONS = {
     "PGCONNECT_TIMEOUT": "5",
     "PGOPTIONS": "-c client_min_messages=warning",
 }
-
-
+# What is noted when a release's migration begins, to find the way back to before it.
+BEFORE = "before migrate"
 # What is said in place of what was done, when the database cannot be asked: psql ends with 2 then.
 SILENT = "nobody answers"
 
@@ -96,10 +96,12 @@ def migrated(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def _once(scenario: Scenario, what: str, command: str, variables: Mapping[str, str]) -> str:
     """Return shell that does and notes a step, unless someone did while it waited for the lock."""
+    of_release = command == scenario.application.migrate
+    before = _record(scenario, f"{BEFORE} {release.identifier(scenario)}") if of_release else ""
     return (
         # The first one finds no table to ask.
         f"if ! {{ {_recorded(scenario, what)}\n}} 2>/dev/null; then\n"
-        f"{_in_release(scenario, command, variables)}{_record(scenario, what)}fi\n"
+        f"{before}{_in_release(scenario, command, variables)}{_record(scenario, what)}fi\n"
     )
 
 
@@ -116,6 +118,16 @@ def _way_back(scenario: Scenario) -> str:
     )
 
 
+def begun(scenario: Scenario) -> str:
+    """Return shell that prints when the migration of each release began, a line each.
+
+    In the zone UTC, as ISO 8601 says it, and the release behind it.
+    """
+    moment = """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+    query = f"SELECT {moment}, split_part(what, ' ', 3) FROM deployer.done"
+    return _psql(scenario, f"{query} WHERE what LIKE '{BEFORE} %' ORDER BY at;")
+
+
 def _locked(scenario: Scenario) -> str:
     """Return shell that runs the script "$payload/step" while psql, its parent, holds the lock."""
     return f"""export payload
@@ -130,16 +142,12 @@ code=$(cat "$payload/code")
 
 def _in_release(scenario: Scenario, command: str, more: Mapping[str, str]) -> str:
     """Return shell that runs a command of the application in the release, as its user."""
-    application = scenario.application
-    # Not of the environment's file, which is the running release's until this one serves. An export
-    # is the shell's own, so no password is in a process list.
-    variables = {**app.environment(scenario), **more}
-    exports = "".join(f"export {key}={shlex.quote(text)}\n" for key, text in variables.items())
+    # Not of the environment's file, which is the running release's until this one serves.
     return (
         # It gets what a service gets, and nothing that is psql's, which sets two by itself.
         f"unset payload {' '.join(OPTIONS)} PGLOCALEDIR PGSYSCONFDIR\n"
-        f"{exports}cd {app.directory(scenario)}\n"
-        f"runuser -u {application.name} -- sh -c {shlex.quote(command)}\n"
+        f"{app.exported(scenario, more)}cd {app.directory(scenario)}\n"
+        f"runuser -u {scenario.application.name} -- sh -c {shlex.quote(command)}\n"
     )
 
 

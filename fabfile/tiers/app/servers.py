@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,25 @@ def journal(scenario: Scenario, lines: int, follow: bool) -> str:
     named = " ".join(f"-u {unit}" for unit in units.names(scenario.application))
     read = f"journalctl -q --no-pager --no-hostname -o short-iso -n {lines} {named}"
     return f"{read} -f & cat >/dev/null; kill $!" if follow else read
+
+
+def missing(scenario: Scenario) -> str:
+    """Return shell that prints the uploads that the application knows of and that are not there.
+
+    It is asked on a server where it runs, since there it sees the volume.
+    """
+    application = scenario.application
+    named = application.name
+    as_user = f"exec runuser -u {named} -- sh -c {shlex.quote(application.missing)}"
+    inside = shlex.quote(f"cd {app.home(scenario)}/current && {as_user}")
+    return (
+        f"main=$(systemctl show -P MainPID {named}.service)\n"
+        f'[ "$main" -gt 0 ] || {{ echo "{named} does not run"; exit 1; }}\n'
+        f"{app.exported(scenario, {})}errors=$(mktemp)\n"
+        # Its warnings are no uploads.
+        f'nsenter -m -t "$main" -- sh -c {inside} 2>"$errors" || code=$?\n'
+        '[ ! "${code-}" ] || cat "$errors"\nrm -f "$errors"\nexit "${code:-0}"'
+    )
 
 
 def keep_previous(scenario: Scenario) -> str:

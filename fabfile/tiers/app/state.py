@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from fabfile.engine.change import Resource
@@ -266,3 +267,12 @@ def environment(scenario: Scenario) -> dict[str, str]:
     }
     own = scenario.application.environment
     return {**{name: filled(value, given) for name, value in own.items()}, **given}
+
+
+def exported(scenario: Scenario, more: Mapping[str, str]) -> str:
+    """Return shell that has these variables, and more, in its environment.
+
+    An export is the shell's own, so no password is in a process list.
+    """
+    variables = {**environment(scenario), **more}
+    return "".join(f"export {key}={shlex.quote(text)}\n" for key, text in variables.items())

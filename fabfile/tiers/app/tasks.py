@@ -5,6 +5,7 @@ from __future__ import annotations
 from invoke import Context, task
 
 from fabfile.operations import releases
+from fabfile.operations.rollback import rollback as rollback_to
 from fabfile.operations.tasks import BATCH, WAIT
 
 
@@ -14,10 +15,26 @@ def show_releases(context: Context) -> None:
     releases.show()
 
 
-@task(help={"to": "a release; by default the one that ran before", "batch": BATCH, "wait": WAIT})
-def rollback(context: Context, to: str = "", batch: str = "1", wait: bool = False) -> None:
+@task(
+    help={
+        "to": "a release; by default the one that ran before",
+        "with-data": "bring the database back, too, to before the migrations since; it says what "
+        "is lost, and asks",
+        "yes": "do not ask",
+        "batch": BATCH,
+        "wait": WAIT,
+    }
+)
+def rollback(
+    context: Context,
+    to: str = "",
+    with_data: bool = False,
+    yes: bool = False,
+    batch: str = "1",
+    wait: bool = False,
+) -> None:
     """Have all app servers run an earlier release, while clients are being served."""
-    releases.rollback(to, batch, wait)
+    rollback_to(to, batch, wait, with_data, yes)
 
 
 @task(help={"batch": BATCH, "wait": WAIT})
