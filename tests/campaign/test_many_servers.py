@@ -10,7 +10,7 @@ from tests.lab.scaled import apps, current, restore, statuses
 from tests.lab.traffic import traffic
 
 SERVERS, CLIENTS, SECONDS = 20, 200, 30
-LOG = "/var/log/postgresql/postgresql-15-main.log"
+LOG = "/var/log/postgresql/postgresql-*-main.log"
 # A third of what they ask for is read in the database.
 HALF = {"kept": CLIENTS // 2, "new": CLIENTS // 2, "writers": 0}
 # How many connections PostgreSQL has for users by itself.
