@@ -229,6 +229,27 @@ def test_backups_that_stop_are_told(lab):
     wait_for("what was written to be kept", lambda: kept(lab)["ok"], 120)
 
 
+def test_a_log_that_would_fill_the_disk_is_given_up_and_that_is_told(lab):
+    name = "backups: the last ones of the database are young"
+    program = "/usr/local/lib/crm-deployer/pgbackrest-wal"
+    # As if there were too little room on any disk.
+    lab.do("bbdd", f"sed -i 's/-lt .*; then/-lt 999999999999 ]; then/' {program}")
+    for server in STORAGE:
+        lab.do(server, "systemctl stop backup-repository")
+    try:
+        lab.sql("SELECT pg_create_restore_point('test'), pg_switch_wal()")
+        wait_for("PostgreSQL to go on", lambda: pending(lab) == 0, 60)
+    finally:
+        for server in STORAGE:
+            lab.do(server, "systemctl start backup-repository")
+    lab.fab("deploy")
+    (check,) = [each for each in lab.checks(None)[1] if each["name"] == name]
+    assert not check["ok"] and "'invoke backup.now' makes one" in check["seen"], check
+    lab.invoke("backup.now")
+    (check,) = [each for each in lab.checks(None)[1] if each["name"] == name]
+    assert check["ok"], check
+
+
 def test_the_machine_of_the_database_is_lost_and_an_empty_one_gets_it_back(lab):
     add(lab, "kept")
     lab.sql("SELECT pg_create_restore_point('test'), pg_switch_wal()")

@@ -168,6 +168,14 @@ def test_backups_that_are_too_old_are_told(backups, ok, said):
     assert answer is ok and said in seen
 
 
+@pytest.mark.parametrize(("minutes", "ok"), [(59, False), (60, False), (61.5, True)])
+def test_a_log_that_was_given_up_is_told_until_there_is_a_backup_begun_after_it(minutes, ok):
+    # The last one was made within a minute, an hour ago.
+    backups = backup_checks.known(json.dumps([{"db": [{"id": 1}], "backup": [made("full", 1)]}]))
+    answer, seen = backup_checks.judge(backups, NOW, int(NOW - minutes * 60))
+    assert answer is ok and ("'invoke backup.now' makes one" in seen) is not ok
+
+
 @pytest.mark.parametrize(
     ("minutes", "ok", "said"),
     [
@@ -203,7 +211,8 @@ def test_a_time_is_read_as_a_person_writes_it(text, said):
 )
 def test_a_time_that_cannot_be_had_is_refused(ago, said):
     now = datetime.now().astimezone()
-    kept = [backup_checks.Kept("one", "full", int(now.timestamp()) - HOUR, 1)]
+    stop = int(now.timestamp()) - HOUR
+    kept = [backup_checks.Kept("one", "full", stop - 60, stop, 1)]
     wrong = restoring.impossible(now - timedelta(seconds=ago), kept)
     assert said in wrong and bool(said) == bool(wrong)
 

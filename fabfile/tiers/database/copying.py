@@ -60,6 +60,8 @@ def beforehand(scenario: Scenario, machine: Machine) -> list[Resource]:
         port=scenario.ports["backups"],
         config=settings.path,
         stanza=repository.STANZA,
+        given_up=repository.GIVEN_UP,
+        room=repository.ROOM,
     )
     files = repository.credentials(scenario, machine, NAME, OWNER)
     return [Packages("pgbackrest"), *files, settings, archive]

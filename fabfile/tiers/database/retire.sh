@@ -3,7 +3,7 @@
 # the operations.
 
 retire_database() {
-  rm -rf /var/lib/postgresql/scratch /var/lib/backup-check
+  rm -rf /var/lib/postgresql/scratch /var/lib/postgresql/log-given-up /var/lib/backup-check
   for settings in /etc/postgresql/*/main/conf.d/crm.conf; do
     [ -e "$settings" ] || continue
     cluster=${settings%/conf.d/crm.conf}

@@ -21,10 +21,11 @@ WITHOUT = "backups: the database survives the loss of its machine"
 
 @dataclass(frozen=True)
 class Kept:
-    """A backup of the database: its name, what kind it is of, and when it was made."""
+    """A backup of the database: its name, what kind it is of, and its times."""
 
     label: str
     kind: str
+    start: int
     stop: int
     size: int
 
@@ -61,7 +62,13 @@ def known(text: str) -> list[Kept]:
     Those of the database that is there: of one that was there before it, others may be left.
     """
     found = [
-        Kept(each["label"], each["type"], each["timestamp"]["stop"], each["info"]["size"])
+        Kept(
+            each["label"],
+            each["type"],
+            each["timestamp"]["start"],
+            each["timestamp"]["stop"],
+            each["info"]["size"],
+        )
         for stanza in json.loads(text)
         for each in stanza.get("backup", [])
         if each["database"]["id"] == max(one["id"] for one in stanza["db"])
@@ -85,7 +92,10 @@ def ago(seconds: float) -> str:
 
 def _young(site: Site) -> tuple[bool, str]:
     machine = site.first_of(repository.keepers(site.scenario))
-    return judge(known(site.run(machine.name, repository.info())), time.time())
+    (database,) = site.scenario.tier("database")
+    given_up = site.run(database.name, f"cat {repository.GIVEN_UP} 2>/dev/null || :").strip()
+    backups = known(site.run(machine.name, repository.info()))
+    return judge(backups, time.time(), int(given_up or 0))
 
 
 def _uploads(site: Site) -> tuple[bool, str]:
@@ -103,8 +113,11 @@ def judge_uploads(snapshots: list[float], now: float) -> tuple[bool, str]:
     return last < UPLOADS, seen
 
 
-def judge(backups: list[Kept], now: float) -> tuple[bool, str]:
-    """Return whether the last backups are young enough, and what there is."""
+def judge(backups: list[Kept], now: float, given_up: int = 0) -> tuple[bool, str]:
+    """Return whether the last backups are young enough, and what there is.
+
+    `given_up` is when a piece of PostgreSQL's log was last not kept.
+    """
     full = [each for each in backups if each.kind == "full"]
     if not full:
         return False, "there is no backup"
@@ -112,4 +125,9 @@ def judge(backups: list[Kept], now: float) -> tuple[bool, str]:
     seen = f"the last one {ago(now - last.stop)}, the last full one {ago(now - full[-1].stop)}"
     since = time.strftime("%d %b %H:%M:%S", time.localtime(first.stop))
     seen += f"; any second since {since} can be had"
+    if given_up >= last.start:
+        return False, (
+            f"no storage server kept PostgreSQL's log {ago(now - given_up)}, and its disk was "
+            "nearly full: what is written since is in no backup; 'invoke backup.now' makes one"
+        )
     return now - last.stop < LAST and now - full[-1].stop < FULL, seen

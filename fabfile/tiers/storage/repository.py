@@ -28,6 +28,9 @@ KEEPING_UNIT, COPYING_UNIT = "backup-repository.service", "backup-copying.servic
 DATABASE_UNIT, DATABASE_TIMER = "backup-database.service", "backup-database.timer"
 UPLOADS_UNIT, UPLOADS_TIMER = "backup-uploads.service", "backup-uploads.timer"
 DAYS = 14
+# When PostgreSQL last went on without a piece of its log being kept, on the database server: no
+# storage server could keep it, and less than so many MiB were free.
+GIVEN_UP, ROOM = "/var/lib/postgresql/log-given-up", 512
 # How long what a person wants waits for a backup that is being made, and what tells that in vain.
 PATIENCE, BUSY = 600, 75
 
