@@ -250,6 +250,17 @@ def test_a_log_that_would_fill_the_disk_is_given_up_and_that_is_told(lab):
     assert check["ok"], check
 
 
+def test_a_restore_that_was_cut_is_no_database(lab):
+    count = rows(lab)
+    lab.do("bbdd", f"systemctl stop postgresql@*-main; rm {DATA}/global/pg_control")
+    refused = lab.fab("deploy", code=1)
+    assert "invoke backup.restore" in refused.err, refused.text
+    lab.invoke("backup.restore", "--yes", limit=180)
+    assert rows(lab) == count
+    lab.await_answer()
+    lab.assert_nothing_to_do()
+
+
 def test_the_machine_of_the_database_is_lost_and_an_empty_one_gets_it_back(lab):
     add(lab, "kept")
     lab.sql("SELECT pg_create_restore_point('test'), pg_switch_wal()")

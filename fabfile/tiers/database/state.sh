@@ -33,8 +33,9 @@ make_cluster() { # settings that are there already would be in its way, and come
   [ ! -d "$aside" ] || { cp -a "$aside/." "$settings/" && rm -r "$aside"; }
 }
 
+# A restore that was cut has put all in place but pg_control, which pgBackRest keeps for the end.
 has_data() {
-  [ -e "$(data)/PG_VERSION" ]
+  [ -e "$(data)/PG_VERSION" ] && [ -e "$(data)/global/pg_control" ]
 }
 
 tell() { # whether a query finds a row: prints done, or unknown if there is data and nobody answers
