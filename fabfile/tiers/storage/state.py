@@ -21,7 +21,7 @@ from fabfile.tiers.storage.volumes import Volume, library, name_of, uploads, vol
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
-GLUSTERD = "glusterd.service"
+GLUSTERD, PORT = "glusterd.service", 24007
 UNITS = "/etc/systemd/system"
 # The process numbers of what heals.
 HEALERS = "/run/gluster/shd/*/*-shd.pid"
@@ -48,7 +48,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         neighbours(scenario, machine),
         *(Prospects(scenario, machine, each) for each in found),
-        Port(24007, (GLUSTERD,)),
+        Port(PORT, (GLUSTERD,)),
         # Two of one number are one to GlusterFS.
         Unique(
             "the UUID of GlusterFS",
@@ -176,17 +176,18 @@ def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of a storage server: the first that is up tells of the volume."""
     servers = scenario.tier("storage")
     before = servers[: servers.index(machine)]
-    # gluster(8): "Connected" or "Disconnected" of each server, which it calls by either.
-    names = [name for each in before for name in (each.name, name_of(scenario, each))]
-    up = " ".join(f"-e '[[:space:]]{name}[[:space:]]*Connected'" for name in names)
-    another = f"gluster pool list | grep -q {up}" if before else "false"
+    # By a connection, as glusterd notices the death of another one late.
+    another = " || ".join(
+        f"timeout 1 bash -c 'exec 3<>/dev/tcp/{name_of(scenario, each)}/{PORT}' 2>/dev/null"
+        for each in before
+    )
     first, *others = volumes(scenario)
     told = [_told(first, "\\n", IN_LINES), *(_told(each, ", ", IN_ONE) for each in others)]
     if repository.keepers(scenario):
         told.append(backup.told(scenario))
     watches = (watch_unit(scenario, each) for each in volumes(scenario))
     units = (GLUSTERD, *watches, *backup.units(scenario, machine))
-    return View(units, "\n".join([f"if ! {another}; then", *told, "fi"]))
+    return View(units, "\n".join([f"if ! {{ {another or 'false'}; }}; then", *told, "fi"]))
 
 
 def _told(volume: Volume, between: str, counts: str) -> str:
