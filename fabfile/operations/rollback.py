@@ -108,7 +108,7 @@ def _begun(wanted: Scenario) -> list[datetime]:
     if done.code:
         said = hide(done.text.strip(), known_secrets(wanted.state))
         raise refuse(f"The database cannot be asked for its migrations: {said}")
-    return [datetime.fromisoformat(line.split()[0]) for line in done.text.splitlines()]
+    return [datetime.fromisoformat(line) for line in done.text.split()]
 
 
 def before(begun: Sequence[datetime], served: datetime) -> datetime | None:
