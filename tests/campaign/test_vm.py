@@ -28,6 +28,8 @@ USER, PASSWORD = "student", "student"
 MEMORY_MB = 6144
 # In seconds, for two processors that other programs need, too.
 MAKING, BOOTING, FIRST, AGAIN = 1800, 900, 9000, 1800
+# What moves the cursor, and colours: ECMA-48, 5.4.
+CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 SUDO = Responder(r"\[sudo\] password for \w+: ", f"{PASSWORD}\n")
 KVM = ("-accel", "kvm", "-cpu", "host")
 # Its clock goes on by what it executes, a nanosecond an instruction: nothing in it meets a limit
@@ -148,7 +150,7 @@ def typed(student, command, limit):
     done = student.run(
         f"cd crm && {command}", pty=True, watchers=[SUDO], hide=True, warn=True, timeout=limit
     )
-    text = done.stdout.replace("\r", "")
+    text = CONTROL.sub("", done.stdout.replace("\r", ""))
     seconds = time.monotonic() - begin
     own = own_seconds(student) - clock
     print(f"{command}: {seconds:.0f} s, {own} s by its own clock, exit code {done.exited}")
