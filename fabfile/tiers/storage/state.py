@@ -187,7 +187,16 @@ def view(scenario: Scenario, machine: Machine) -> View:
         told.append(backup.told(scenario))
     watches = (watch_unit(scenario, each) for each in volumes(scenario))
     units = (GLUSTERD, *watches, *backup.units(scenario, machine))
-    return View(units, "\n".join([f"if ! {{ {another or 'false'}; }}; then", *told, "fi"]))
+    return View(units, f"if ! {{ {another or 'false'}; }}; then\n{_at_once(told)}fi")
+
+
+def _at_once(told: list[str]) -> str:
+    """Return shell that prints what several scripts do, in their order.
+
+    Each of them may wait ten seconds for a server that has just died.
+    """
+    begun = "".join(f"{{\n{script}\n}} >$told/{n} &\n" for n, script in enumerate(told))
+    return f"told=$(mktemp -d)\n{begun}wait\ncat $told/*\nrm -r $told\n"
 
 
 def _told(volume: Volume, between: str, counts: str) -> str:
