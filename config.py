@@ -165,6 +165,13 @@ PORTS = {
 # How many copies of an uploaded file the storage servers keep.
 STORAGE = {"replicas": 3, "brick": "/nas/brick"}
 
+# Where copies of the backups go, encrypted as they are, for the day when all machines are lost:
+#   {"sftp": "crm@host:22", "path": "crm", "key": "~/.ssh/crm_backups"}   a key without a
+#       passphrase; the host's keys are those of ~/.ssh/known_hosts, or of "known_hosts"
+#   {"s3": "https://s3.example.org", "bucket": "crm", "path": "pfinal", "region": "eu-central-1"}
+#       its keys come from CRM_S3_ACCESS_KEY and CRM_S3_SECRET_KEY of the environment, once
+SECOND_PLACE = None
+
 # The lab: the machines above as LXC containers on this computer.
 LAB = {
     "directory": "/var/lib/crm-lab",

@@ -20,7 +20,6 @@ from fabfile.lab.host import LabError
 from fabfile.lab.machines import host_keys
 from fabfile.lab.planning import Request, lab_machines
 from fabfile.scenario import ROOT, Scenario
-from fabfile.scenario.credentials import make_secrets
 from fabfile.tiers.database import notes
 
 # What apt and the image builder may need to reach the outside.
@@ -118,12 +117,14 @@ def _starting(
     bare: bool | None = None,
     images_from: str = "",
 ) -> Request:
-    from fabfile.operations import certificates
+    from fabfile.operations.access import NoAccess, furnish
     from fabfile.pipeline import packages
 
     # Which packages a machine needs follows from all that it must have, passwords included.
-    make_secrets(scenario.state)
-    certificates.make(scenario)
+    try:
+        furnish(scenario)
+    except NoAccess as error:
+        raise LabError(f"{error}.") from None
     everyone = lab_machines(scenario)
     request = Request(
         action,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Collection, Context, task
 
-from fabfile.operations import keys, looking, missing, restoring
+from fabfile.operations import bringing, keys, looking, missing, restoring
 from fabfile.operations.asking import asking
 from fabfile.operations.tasks import WAIT
 
@@ -15,11 +15,14 @@ TIME = 'a time of this computer, as "2026-11-25 13:05:00", or with a zone, as ".
     help={
         "full": "a full one, not only what differs from the last full one",
         "anew": "also where the database is not the one of the backups, which stay for their time",
+        "take-second-place": "set aside what the second place has of other backups, and copy there",
     }
 )
-def now(context: Context, full: bool = False, anew: bool = False) -> None:
+def now(
+    context: Context, full: bool = False, anew: bool = False, take_second_place: bool = False
+) -> None:
     """Back up database and uploads now, whatever the timers do."""
-    restoring.make("anew" if anew else "full" if full else "diff")
+    restoring.make("anew" if anew else "full" if full else "diff", take_second_place)
 
 
 @task(name="list")
@@ -32,16 +35,24 @@ def show(context: Context) -> None:
     help={
         "to": f"{TIME}; without it, the last moment that is in the backups",
         "into": "a new database, and a directory, of that name to look at; all else stays",
+        "from-second-place": "onto machines that have nothing: from the copies of the backups",
         "yes": "do not ask",
         "wait": WAIT,
     }
 )
 def restore(
-    context: Context, to: str = "", into: str = "", yes: bool = False, wait: bool = False
+    context: Context,
+    to: str = "",
+    into: str = "",
+    from_second_place: bool = False,
+    yes: bool = False,
+    wait: bool = False,
 ) -> None:
     """Bring the database back to what it was: backup.restore --to "2026-11-25 13:05:00"."""
     if into:
         looking.restore_into(to, into)
+    elif from_second_place:
+        bringing.restore(to, yes, wait)
     else:
         restoring.restore(to, yes, wait)
 

@@ -22,11 +22,9 @@ from rich.table import Table
 from fabfile import pipeline
 from fabfile.engine.converge import MachineErrors
 from fabfile.engine.planning import make_plan
-from fabfile.operations import certificates
 from fabfile.operations.progress import console, interruptible
-from fabfile.operations.session import connected, scenario
+from fabfile.operations.session import connected, furnish, scenario
 from fabfile.scenario import ROOT, Scenario
-from fabfile.scenario.credentials import make_secrets
 from fabfile.tiers.app.sources import SourceError
 
 RUNS = 7
@@ -131,8 +129,7 @@ def _whole() -> Iterator[Step]:
 
 def _settled(wanted: Scenario) -> int:
     """Return how many round trips a look took; raises Exit when there is something to deploy."""
-    make_secrets(wanted.state)
-    certificates.make(wanted)
+    furnish(wanted)
     stages = pipeline.stages(wanted)
     names = dict.fromkeys(name for stage in stages for name in stage.machines)
     with connected(wanted, list(names)) as remotes:

@@ -19,6 +19,8 @@ from fabfile.tiers.app import state as app
 from fabfile.tiers.database import notes
 from fabfile.tiers.database import state as database
 from fabfile.tiers.storage import repository
+from fabfile.tiers.storage import state as storage
+from fabfile.tiers.storage.volumes import backups
 
 
 def emptiness(wanted: Scenario, plan: Plan) -> str:
@@ -26,7 +28,7 @@ def emptiness(wanted: Scenario, plan: Plan) -> str:
 
     Asks the app servers where it would be made.
     """
-    return _reason(wanted) if _makes(wanted, plan, database.creation(wanted)) else ""
+    return _reason(wanted, plan) if _makes(wanted, plan, database.creation(wanted)) else ""
 
 
 def warned(wanted: Scenario, plan: Plan) -> Plan:
@@ -34,7 +36,7 @@ def warned(wanted: Scenario, plan: Plan) -> Plan:
     key = database.search(wanted)
     if not _makes(wanted, plan, key):
         return plan
-    reason = _reason(wanted)
+    reason = _reason(wanted, plan)
     files = {database.WARNING: f"{reason}\n".encode() if reason else b""}
 
     def guarded(changes: Sequence[Change]) -> list[Change]:
@@ -46,7 +48,7 @@ def warned(wanted: Scenario, plan: Plan) -> Plan:
     }
 
 
-def _reason(wanted: Scenario) -> str:
+def _reason(wanted: Scenario, plan: Plan) -> str:
     """Return since when who knows of the database, and what to do; "" when it is the first."""
     name = wanted.application.database
     witnesses = {"this computer": notes.known_since(wanted.state, wanted.application.name)}
@@ -59,7 +61,12 @@ def _reason(wanted: Scenario) -> str:
         return ""
     (machine,) = (each.name for each in wanted.tier("database"))
     since = min(known.values()).replace("T", " ").replace("Z", " UTC")
-    back = "To have it again: invoke backup.restore. " if repository.keepers(wanted) else ""
+    # Where the backups' volume is still to be made, it has none.
+    lost = _has(plan, storage.making(backups(wanted)))
+    option = " --from-second-place" if wanted.second_place and lost else ""
+    back = ""
+    if repository.keepers(wanted):
+        back = f"To have it again: invoke backup.restore{option}. "
     return (
         f"{machine} has no database {name}, and {wanted.name} has had one since {since}, as "
         f"{', '.join(known)} can tell: is it the right machine, and its data disk mounted? "
@@ -73,7 +80,11 @@ def note(wanted: Scenario) -> None:
 
 
 def _makes(wanted: Scenario, plan: Plan, key: str) -> bool:
-    return not wanted.new_database and any(
+    return not wanted.new_database and _has(plan, key)
+
+
+def _has(plan: Plan, key: str) -> bool:
+    return any(
         change.key == key
         for machines in plan.values()
         for changes in machines.values()

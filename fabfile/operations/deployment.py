@@ -14,10 +14,11 @@ from fabfile.engine.converge import LOOK, MachineErrors, Plan, Report, Stage, ex
 from fabfile.engine.planning import make_plan
 from fabfile.engine.remote import Remote
 from fabfile.engine.words import counted
-from fabfile.operations import certificates, databases, retiring
+from fabfile.operations import databases, retiring
 from fabfile.operations.progress import Progress, console, hide, interruptible
 from fabfile.operations.session import (
     connected,
+    furnish,
     operation,
     reach,
     refuse,
@@ -26,7 +27,7 @@ from fabfile.operations.session import (
     without_absent,
 )
 from fabfile.scenario import ROOT, Scenario, deployed, systems
-from fabfile.scenario.credentials import known_secrets, make_secrets
+from fabfile.scenario.credentials import known_secrets
 from fabfile.scenario.debian import untried
 from fabfile.tiers.app import maintenance
 from fabfile.tiers.app.rolling import BatchError
@@ -126,8 +127,7 @@ def show_plan(tier: str = "", ref: str = "") -> None:
         reach(wanted, remotes, Remote.connect)
         wanted = without_absent(wanted, names, remotes)
         stages = pipeline.stages(wanted, tier)
-        make_secrets(wanted.state)
-        certificates.make(wanted)
+        furnish(wanted)
         plan = planned(stages, remotes, wanted)
     secrets = known_secrets(wanted.state)
     for stage in stages:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 import time
 from contextlib import closing
@@ -12,7 +14,7 @@ from invoke.exceptions import Exit
 from rich.table import Table
 
 from fabfile.engine.change import Change
-from fabfile.engine.converge import Plan, Stage, execute
+from fabfile.engine.converge import Plan, Stage, everywhere, execute
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations import missing
 from fabfile.operations.deployment import carry_out, planned
@@ -29,7 +31,7 @@ from fabfile.tiers.app import servers
 from fabfile.tiers.app import state as app
 from fabfile.tiers.database import restoring as database
 from fabfile.tiers.database import state
-from fabfile.tiers.storage import backup, repository
+from fabfile.tiers.storage import backup, repository, second_place
 from fabfile.tiers.storage.backup_checks import Kept, ago, known, system, without
 
 # A backup takes as long as it takes.
@@ -37,12 +39,18 @@ SECONDS = 24 * 3600
 SHOWN = "%Y-%m-%d %H:%M:%S"
 
 
-def make(kind: str) -> None:
-    """Back up database and uploads on the first storage server that can; raises Exit if not."""
+def make(kind: str, take: bool = False) -> None:
+    """Back up database and uploads on the first storage server that can; raises Exit if not.
+
+    And copy the backups to the second place, if there is one; `take` it, whatever it has.
+    """
     wanted = scenario()
     started = time.monotonic()
+    steps = [backup.run(kind), backup.run_uploads(wanted, "now")]
+    if wanted.second_place:
+        steps.append(second_place.run(wanted, "take" if take else "now"))
     with closing(keeper(wanted)) as remote:
-        for shell in (backup.run(kind), backup.run_uploads(wanted, "now")):
+        for shell in steps:
             done = remote.run(shell, seconds=SECONDS)
             if done.code:
                 said = hide(done.text.strip(), known_secrets(wanted.state))
@@ -51,8 +59,9 @@ def make(kind: str) -> None:
 
 
 def show() -> None:
-    """Print the backups, the latest first."""
-    found = known(info(scenario()))
+    """Print the backups, the latest first, and until when the second place has them."""
+    wanted = scenario()
+    found = known(info(wanted))
     table = Table("made", "kind", "database", "ago", box=None)
     for each in reversed(found):
         past = ago(time.time() - each.stop).removesuffix(" ago")
@@ -62,6 +71,19 @@ def show() -> None:
         console.print(
             f"any second since {_said(found[0].stop)} can be had; times are of this computer"
         )
+    if wanted.second_place:
+        console.print(_copied(wanted), markup=False)
+
+
+def _copied(wanted: Scenario) -> str:
+    """Return what the second place has."""
+    with closing(keeper(wanted)) as remote:
+        known = json.loads(remote.run(f"cat {second_place.TOLD} 2>/dev/null || echo {{}}").text)
+    assert wanted.second_place
+    done = known.get("done")
+    what = f"has what was kept until {_said(done)}" if done else "has nothing of them"
+    failed = f"; a later copy failed: {known['why']}" if known.get("why") else ""
+    return f"the second place, {wanted.second_place.name}, {what}{failed}"
 
 
 def info(wanted: Scenario) -> str:
@@ -102,7 +124,7 @@ def restore(to: str, yes: bool, wait: bool) -> None:
         raise refuse(wrong)
     (machine,) = wanted.tier("database")
     if not yes:
-        agree(_said_beforehand(wanted, machine, moment))
+        agree(said_beforehand(wanted, machine, moment))
     names = [machine.name, *(each.name for each in wanted.tier("app"))]
     with operation(wanted, names, "backup.restore", wait) as remotes:
         wanted = without_absent(wanted, names, remotes)
@@ -132,7 +154,8 @@ def bring_back(
             for stage, machines in changes.items()
         }
         carry_out(wanted, begun, prepared, remotes, started)
-    stages, plan = _steps(wanted, machine, moment, number)
+    served = _serving(wanted, remotes)
+    stages, plan = _steps(wanted, machine, moment, number, served)
     _carry_out(wanted, stages, plan, remotes, serve)
 
 
@@ -186,7 +209,7 @@ def _said(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime(SHOWN)
 
 
-def _said_beforehand(wanted: Scenario, machine: Machine, moment: datetime | None) -> str:
+def said_beforehand(wanted: Scenario, machine: Machine, moment: datetime | None) -> str:
     """Return what the restore replaces."""
     to = f"as it was at {moment.strftime(SHOWN)}" if moment else "as it is in the backups"
     since = f", {ago(time.time() - moment.timestamp())}" if moment else ""
@@ -206,16 +229,23 @@ def agree(what: str) -> None:
         raise refuse("It was not agreed to.")
 
 
+def _serving(wanted: Scenario, remotes: dict[str, Remote]) -> list[str]:
+    """Return the app servers that have the application: an empty one gets it by deploy."""
+    unit = shlex.quote(f"/etc/systemd/system/{wanted.application.name}.service")
+    machines = [remotes[each.name] for each in wanted.present("app")]
+    there = everywhere(machines, lambda remote: remote.run(f"[ -e {unit} ]").code == 0)
+    return [name for name, is_there in there.items() if is_there]
+
+
 def _prepared(wanted: Scenario, machine: Machine) -> Stage:
     """Return what the database server must have for it: all but a cluster that runs."""
     return Stage("prepare", (machine.name,), lambda _: state.prepared(wanted, machine))
 
 
 def _steps(
-    wanted: Scenario, machine: Machine, moment: datetime | None, number: str
+    wanted: Scenario, machine: Machine, moment: datetime | None, number: str, apps: list[str]
 ) -> tuple[list[Stage], Plan]:
-    """Return the stages, and the changes of each."""
-    apps = [each.name for each in wanted.present("app")]
+    """Return the stages, and the changes of each; `apps` are where the application is."""
     target = moment.isoformat(sep=" ") if moment else ""
     name = machine.name
     stop = Change("stop", "stop the application", servers.stopped(wanted))

@@ -14,10 +14,10 @@ from fabfile.engine.connecting import unlock_keys
 from fabfile.engine.converge import MachineErrors, everywhere
 from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Absent, MachineError, Remote
-from fabfile.operations import certificates
+from fabfile.operations import access
 from fabfile.operations.progress import console, hide, interruptible
 from fabfile.scenario import Machine, Scenario, ScenarioError, load
-from fabfile.scenario.credentials import known_secrets, make_secrets
+from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.balancer import state as balancer
 
 
@@ -78,9 +78,17 @@ def operation(
             ) from None
         if not switches and first in remotes:
             _refuse_another(wanted, remotes[first])
-        make_secrets(wanted.state)
-        certificates.make(wanted)
+        furnish(wanted)
         yield remotes
+
+
+def furnish(wanted: Scenario) -> None:
+    """Have all that this computer keeps for the scenario; raises Exit where a person must help."""
+    try:
+        if note := access.furnish(wanted):
+            console.print(note, markup=False)
+    except access.NoAccess as error:
+        raise refuse(f"{error}.") from None
 
 
 def _turn(wanted: Scenario, remote: Remote, what: str, wait: bool) -> AbstractContextManager[None]:

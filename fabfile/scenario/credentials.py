@@ -13,6 +13,8 @@ from pathlib import Path
 # Letters and digits only: such a value needs no quoting in a URL, a file or a shell.
 ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 LENGTH = 40
+# What lets in at the second place: see second_place.py.
+SECOND_PLACE = "second-place.json"
 # All that a scenario has, whichever application it runs.
 NAMES = (
     "administrator_password",
@@ -70,7 +72,18 @@ def digest(password: str) -> str:
 
 def known_secrets(state: Path) -> list[str]:
     """Return the values of all secrets made so far: what no output may show."""
-    return list(_read(state).values())
+    return [*_read(state).values(), *_of_second_place(state)]
+
+
+def _of_second_place(state: Path) -> list[str]:
+    """Return the lines of a private key, and the keys of S3."""
+    try:
+        known = json.loads((state / SECOND_PLACE).read_text())
+    except (OSError, ValueError):
+        return []
+    values = [str(known.get(name, "")) for name in ("key", "access_key", "secret_key")]
+    lines = [line for value in values for line in value.splitlines()]
+    return [line for line in lines if line and not line.startswith("-----")]
 
 
 def scram_verifier(password: str, role: str) -> str:

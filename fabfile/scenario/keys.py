@@ -12,8 +12,17 @@ from pathlib import Path
 from typing import Any
 
 # Passwords, certificates and which servers there are: with them, another clone deploys the same.
-PARTS = ("secrets.json", "authority.json", "inventory.json")
+# Since when there have been databases is one of them: none is taken for a new one.
+PARTS = (
+    "secrets.json",
+    "authority.json",
+    "inventory.json",
+    "second-place.json",
+    "databases.json",
+)
 NOTE = "key.json"
+# Those without which a key that was written earlier is not enough.
+OWN = ("secrets.json", "second-place.json", "databases.json")
 
 
 class BadKey(Exception):
@@ -69,8 +78,9 @@ def _parts(state: Path) -> dict[str, str]:
 
 
 def _digest(state: Path) -> str:
-    """Return what tells one set of passwords from another; servers come and go."""
-    text = (state / PARTS[0]).read_text() if (state / PARTS[0]).exists() else ""
+    """Return what tells one set of passwords, and databases, from another; servers come and go."""
+    parts = _parts(state)
+    text = "".join(parts.get(name, "") for name in OWN)
     return hashlib.sha256(f"key of {text}".encode()).hexdigest()
 
 

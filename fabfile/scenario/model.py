@@ -12,6 +12,7 @@ from fabfile.scenario.credentials import digest, secret
 from fabfile.scenario.debian import BY_CODENAME, Debian, debian
 from fabfile.scenario.inventory import Inventory
 from fabfile.scenario.parts import MANAGEMENT, PUBLIC, Application, Lab, Machine, Pinned
+from fabfile.scenario.second_place import Access, SecondPlace, access
 from fabfile.tiers import TIERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,7 @@ class Scenario:
     applications: tuple[Application, ...]  # all that are known, the one that runs included
     source: Path = field(default=ROOT / "config.py")
     states: Path = STATES
+    second_place: SecondPlace | None = None  # where copies of the backups go
     inventory: Inventory = field(default_factory=Inventory)
     pinned: Pinned | None = None
     absent: frozenset[str] = frozenset()
@@ -209,6 +211,11 @@ class Scenario:
     def authority(self) -> str:
         """The certificate of the scenario's authority, as PEM; raises SecretError without it."""
         return certificate(self.state, AUTHORITY).certificate
+
+    @property
+    def access(self) -> Access:
+        """What lets in at the second place; raises SecretError when it has not been read."""
+        return access(self.state)
 
     @property
     def checks_login(self) -> str:

@@ -23,11 +23,12 @@ from fabfile.scenario.machines import (
 )
 from fabfile.scenario.model import Scenario, ScenarioError
 from fabfile.scenario.parts import Lab
+from fabfile.scenario.second_place import read_second_place
 from fabfile.scenario.tables import read_table
 from fabfile.tiers import TIERS
 
 ENTRIES = {"NAME", "NETWORKS", "MACHINES", "LOGIN", "PORTS", "STORAGE", "LAB"}
-ENTRIES |= {"APPLICATION", "APPLICATIONS"}
+ENTRIES |= {"APPLICATION", "APPLICATIONS", "SECOND_PLACE"}
 LOGIN = {"user": (str, "deploy"), "port": (int, 22), "key": (str, ""), "known_hosts": (str, "")}
 PORTS = {
     listener.port: (int, listener.default)
@@ -67,6 +68,9 @@ def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
         check_ways(machines, mistakes)
     _check_values(login, ports, storage, lab, networks, mistakes)
     applications = read_applications(entries, mistakes)
+    second_place = read_second_place(entries, mistakes)
+    if second_place and machines and not any("storage" in each.tiers for each in machines):
+        mistakes.append("SECOND_PLACE names a place for backups, and no storage server makes any")
     for tier in TIERS.values():
         if limits := tier.room("limits"):
             mistakes += limits.mistakes(machines, storage["replicas"], applications)
@@ -81,6 +85,7 @@ def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
         ports=ports,
         replicas=storage["replicas"],
         brick=storage["brick"],
+        second_place=second_place,
         lab=Lab(**{**lab, "directory": Path(lab["directory"])}),
         source=source,
     )

@@ -33,6 +33,8 @@ def test_config_py_is_valid(monkeypatch):
     assert scenario.url == "http://10.1.2.2/"
 
 
+BY_SFTP = {"sftp": "crm@host:22", "path": "crm", "key": "~/.ssh/crm"}
+IN_S3 = {"s3": "https://s3.example.org", "bucket": "crm", "path": "pfinal", "region": "eu-1"}
 MISTAKES = [
     ("MACHINES.s2.lan3", "10.1.3.11", "MACHINES['s2']['lan3'] is 10.1.3.11, which s1 has already"),
     ("MACHINES.s1.lan3", "10.9.3.11", "['lan3'] is 10.9.3.11, outside its network 10.1.3.0/24"),
@@ -108,6 +110,19 @@ MISTAKES = [
     ("APPLICATIONS.crm.health", ["/a", "/a"], "['health'] names /a twice; remove one"),
     ("APPLICATIONS.crm.health", None, "APPLICATIONS['crm'] has no 'health'; add it"),
     ("APPLICATIONS.crm.log", "none", "['log'] is 'none', it must be all or errors"),
+    ("SECOND_PLACE", "host", "SECOND_PLACE must be None or a dictionary"),
+    ("SECOND_PLACE", {}, "SECOND_PLACE must name one place, as 'sftp' or as 's3'"),
+    ("SECOND_PLACE", {**BY_SFTP, **IN_S3}, "must name one place, as 'sftp' or as 's3'"),
+    ("SECOND_PLACE", {**IN_S3, "secret_key": "x"}, "['secret_key'] is not a known key; known are"),
+    ("SECOND_PLACE", {"sftp": "a@b", "path": "c"}, "SECOND_PLACE has no 'key'; add it"),
+    ("SECOND_PLACE", {**BY_SFTP, "sftp": "host"}, "['sftp'] is 'host', it must be like user@host"),
+    ("SECOND_PLACE", {**BY_SFTP, "sftp": "a@b:70000"}, "['sftp'] is port 70000, it must be from 1"),
+    ("SECOND_PLACE", {**BY_SFTP, "path": "../a"}, "['path'] is '../a', it must be a path of"),
+    ("SECOND_PLACE", {**BY_SFTP, "path": "a b"}, "['path'] is 'a b', it must be a path of letters"),
+    ("SECOND_PLACE", {**BY_SFTP, "key": 5}, "SECOND_PLACE['key'] is 5, it must be text"),
+    ("SECOND_PLACE", {**IN_S3, "s3": "s3.example.org"}, "['s3'] is 's3.example.org', it must be a"),
+    ("SECOND_PLACE", {**IN_S3, "bucket": "A"}, "['bucket'] is 'A', it must be 3 to 63 lower-case"),
+    ("SECOND_PLACE", {**IN_S3, "region": "Eu"}, "['region'] is 'Eu', it must be like eu-central-1"),
     ("LAB.bridge_prefix", "a-long-prefix-", "LAB['bridge_prefix'] makes the bridge name"),
     ("LAB.directory", "lab", "LAB['directory'] is 'lab', it must be an absolute path"),
 ]

@@ -14,7 +14,7 @@ from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.app.health import works
 from fabfile.tiers.database import cluster
-from fabfile.tiers.storage import mounting, repository
+from fabfile.tiers.storage import mounting, repository, second_place
 from fabfile.tiers.storage.volumes import backups, uploads
 from fabfile.tiers.templates import template
 
@@ -35,10 +35,21 @@ CHECK_SECONDS = 30
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what each storage server has for the backups, once their volume is there."""
+    return [
+        Packages("pgbackrest", "restic"),
+        *_place(scenario),
+        *_keeping(scenario, machine),
+        *_beginning(scenario, machine),
+        *_uploading(scenario, machine),
+        *second_place.copying(scenario, machine),
+    ]
+
+
+def _place(scenario: Scenario) -> list[Resource]:
+    """Return where the backups are."""
     # Its own glusterd tells each of them of the volume, and needs no other server for that.
     mount = mounting.mount(backups(scenario), repository.MOUNT, ["localhost"])
     return [
-        Packages("pgbackrest", "restic"),
         *mount,
         Directory(
             repository.REPOSITORY,
@@ -48,10 +59,12 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             within=repository.MOUNT,
             whole=mounting.whole(repository.MOUNT),
         ),
-        *_keeping(scenario, machine),
-        *_beginning(scenario, machine),
-        *_uploading(scenario, machine),
     ]
+
+
+def fetched(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say that a server has the backups of the second place, before anything makes new ones."""
+    return [*_place(scenario), *second_place.program(scenario), second_place.fetched(scenario)]
 
 
 def _keeping(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -162,7 +175,7 @@ def begun(scenario: Scenario, machine: Machine) -> list[Resource]:
                 seconds=SECONDS,
             )
         )
-    return found
+    return [*found, *second_place.begun(scenario, machine)]
 
 
 def _database_begun(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -219,11 +232,14 @@ def told(scenario: Scenario) -> str:
     as_owner = f"cd / && runuser -u {repository.USER} -- {_of_database('tell')}"
     return (
         f"[ ! -x {OF_DATABASE} ] || {{ {as_owner}; }}\n"
-        f"[ ! -x {OF_UPLOADS} ] || {_of_uploads(scenario, 'tell')}"
+        f"[ ! -x {OF_UPLOADS} ] || {_of_uploads(scenario, 'tell')}\n"
+        f"{second_place.told(scenario)}"
     )
 
 
 def units(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
     """Return the units that a storage server has for the backups."""
     own = (mounting.mount_unit(repository.MOUNT), repository.KEEPING_UNIT, repository.UPLOADS_TIMER)
-    return (*own, repository.DATABASE_TIMER) if machine in repository.keepers(scenario) else own
+    copied = (second_place.TIMER,) if scenario.second_place else ()
+    made = (repository.DATABASE_TIMER,) if machine in repository.keepers(scenario) else ()
+    return (*own, *made, *copied)

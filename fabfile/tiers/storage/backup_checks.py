@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from fabfile.engine.words import counted
 from fabfile.scenario import Scenario
-from fabfile.tiers.storage import backup, repository
+from fabfile.tiers.storage import backup, repository, second_place
+from fabfile.tiers.storage.copier.__main__ import told
 from fabfile.verify.check import Check, Site, judged
 
 HOUR, DAY = 3600, 24 * 3600
@@ -42,6 +44,10 @@ def checks(site: Site) -> list[Check]:
     if site.scenario.tier("storage"):
         found.append(
             judged("backups: the last one of the uploads is young", lambda: _uploads(site))
+        )
+    if site.scenario.second_place:
+        found.append(
+            judged("backups: the copy in the second place is young", lambda: _copied(site))
         )
     return found
 
@@ -102,6 +108,17 @@ def _uploads(site: Site) -> tuple[bool, str]:
     machine = site.first("storage")
     listed = json.loads(site.run(machine.name, backup.listed_uploads(site.scenario)))
     return judge_uploads([each["seconds"] for each in listed], time.time())
+
+
+def _copied(site: Site) -> tuple[bool, str]:
+    machine = site.first("storage")
+    text = site.run(machine.name, f"cat {second_place.TOLD} 2>/dev/null || echo {{}}")
+    return judge_copy(json.loads(text), time.time())
+
+
+def judge_copy(known: dict[str, Any], now: float) -> tuple[bool, str]:
+    """Return whether the last copy is young enough, and what failed since."""
+    return now - (known.get("done") or 0) < HOUR, told(known, now)
 
 
 def judge_uploads(snapshots: list[float], now: float) -> tuple[bool, str]:

@@ -122,7 +122,7 @@ def _made(scenario: Scenario, volume: Volume) -> list[Resource]:
     )
     return [
         Common(
-            f"create the volume {name}",
+            making(volume),
             f"{library(scenario, volume)}patiently {create}",
             unless=f"[ -f {volume.info} ]",
         ),
@@ -142,6 +142,11 @@ def _made(scenario: Scenario, volume: Volume) -> list[Resource]:
             told=(told, "status=1"),
         ),
     ]
+
+
+def making(volume: Volume) -> str:
+    """Return the key of the change that makes a volume, an empty one."""
+    return f"create the volume {volume.name}"
 
 
 def serving(scenario: Scenario, machine: Machine) -> list[Resource]:
