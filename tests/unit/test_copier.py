@@ -343,6 +343,7 @@ def test_an_error_of_rclone_is_told_without_what_lets_in(tmp_path, monkeypatch):
     assert found == "ERROR : x: no access for ******** with ********"
     (tmp_path / "rclone").write_text("#!/bin/sh\nexit 3\n")
     assert Place(str(config), "root").rclone("lsf", "x") == ""
+    assert refused(Place(str(config), "root").rclone, "copy", "x") == "rclone ended with 3"
 
 
 @pytest.mark.parametrize(

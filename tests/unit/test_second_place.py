@@ -183,7 +183,7 @@ def test_each_server_has_another_turn_and_the_first_one_begins(by_sftp):
     found = [files(scenario, name)[timer].content for name in ("nas1", "nas2", "nas3")]
     times = [re.search("^OnCalendar=(.*)$", text, re.M)[1] for text in found]
     assert times == ["*:02/15", "*:07/15", "*:12/15"]
-    first = "copy the backups to the second place for the first time"
+    first = "copy the backups to the second place"
     for name, expected in (("nas1", True), ("nas2", False)):
         steps = [each.key for each in backup.begun(scenario, scenario.machine(name))]
         assert (first in steps) is expected

@@ -101,15 +101,19 @@ def _none() -> Run:
 
 
 def begun(scenario: Scenario, machine: Machine) -> list[Resource]:
-    """Say that there was a first copy: it tells at once when that fails, as `verify` does later."""
+    """Say that there was a first copy: it tells at once when that fails, as `verify` does later.
+
+    Another one when it is another place, or what lets in there has changed.
+    """
     if scenario.second_place is None or machine != scenario.tier("storage")[0]:
         return []
     failed = 'say "$(printf %s "$said" | tail -n 1); it is tried again each quarter of an hour"'
     return [
         Run(
-            "copy the backups to the second place for the first time",
-            f"said=$({run(scenario, 'now')} 2>&1) || {failed}",
+            "copy the backups to the second place",
+            f"rm -f {TOLD}\nsaid=$({run(scenario, 'now')} 2>&1) || {failed}",
             unless=f"[ -e {TOLD} ]",
+            after=(CONFIG, KEY, KNOWN_HOSTS),
             seconds=SECONDS,
         )
     ]
