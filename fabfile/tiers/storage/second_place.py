@@ -25,7 +25,8 @@ CONFIG = f"{repository.SETTINGS}/second-place.conf"
 KEY, KNOWN_HOSTS = f"{repository.SETTINGS}/second-place.key", f"{CONFIG[:-5]}.known_hosts"
 # When the last copy was made, and what failed after it.
 TOLD = f"{repository.MOUNT}/{STATE}"
-LOCK = f"{repository.MOUNT}/{MARK}"
+# In a directory that is not there as long as the volume is not.
+LOCK = f"{repository.REPOSITORY}/{MARK}"
 # One dead server's turn is the next one's, as with the uploads, after whose turn it is.
 MINUTES, APART, LATER = 15, 5, 2
 # To copy all there is, or to bring it back.

@@ -131,9 +131,9 @@ class Copies:
                     with locked(f"{self.mount}/{kind.lock}"):
                         self.copy(kind, take)
             self.place.forget(begun)
-        except Failed as failure:
+        except (Failed, OSError) as failure:
             self.note(done=before.get("done"), failed=begun, why=str(failure))
-            raise
+            raise Failed(str(failure)) from None
         self.note(done=begun)
 
     def fetch(self, kind: Kind) -> None:
