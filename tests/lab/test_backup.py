@@ -211,6 +211,7 @@ def test_a_server_whose_client_of_the_volume_died_hides_nothing_on_its_own_disk(
     try:
         lab.sql("SELECT pg_create_restore_point('test'), pg_switch_wal()")
         wait_for("what was written to be kept", lambda: pending(lab) == 0, 60)
+        lab.do("nas1", "systemctl start backup-uploads backup-database")
         assert lab.do("nas1", "ls -A /mnt/backup") == ""
     finally:
         lab.do("nas1", "systemctl restart mnt-backup.mount; systemctl start mnt-backup-watch")
@@ -252,7 +253,7 @@ def test_a_log_that_would_fill_the_disk_is_given_up_and_that_is_told(lab):
 
 def test_a_restore_that_was_cut_is_no_database(lab):
     count = rows(lab)
-    lab.do("bbdd", f"systemctl stop postgresql@*-main; rm {DATA}/global/pg_control")
+    lab.do("bbdd", f"systemctl stop 'postgresql@*-main.service'; rm {DATA}/global/pg_control")
     refused = lab.fab("deploy", code=1)
     assert "invoke backup.restore" in refused.err, refused.text
     lab.invoke("backup.restore", "--yes", limit=180)

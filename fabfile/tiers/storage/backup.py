@@ -23,8 +23,8 @@ PROGRAMS = "/usr/local/lib/crm-deployer"
 OF_DATABASE, OF_UPLOADS = f"{PROGRAMS}/backup-database", f"{PROGRAMS}/backup-uploads"
 HERE = Path(__file__).parent
 NAME = "repository"
-# Where pgBackRest's user may write.
-LOCK = f"{repository.REPOSITORY}/database"
+# Where pgBackRest's user may write, and nobody as long as the volume is not mounted.
+LOCK, LOCK_OF_UPLOADS = f"{repository.REPOSITORY}/database", f"{repository.REPOSITORY}/uploads"
 PASSWORD = f"{repository.SETTINGS}/uploads.password"
 # One dead server's turn is the next one's: each tries every quarter of an hour.
 MINUTES, APART = 15, 5
@@ -149,7 +149,7 @@ def _uploading(scenario: Scenario, machine: Machine) -> list[Resource]:
         source=f"{UNITS}/backup.service",
         what="Back up the uploads, if it is time",
         user="root",
-        command=repository.locked(repository.UPLOADS, _of_uploads(scenario)),
+        command=repository.locked(LOCK_OF_UPLOADS, _of_uploads(scenario)),
         cache="backup-uploads",
     )
     return [program, password, unit, timer, _timer(repository.UPLOADS_TIMER, timer, unit)]
@@ -219,7 +219,7 @@ def run(kind: str) -> str:
 
 def run_uploads(scenario: Scenario, action: str) -> str:
     """Return shell that does something with the backups of the uploads."""
-    return repository.waiting(repository.UPLOADS, _of_uploads(scenario, action))
+    return repository.waiting(LOCK_OF_UPLOADS, _of_uploads(scenario, action))
 
 
 def listed_uploads(scenario: Scenario) -> str:

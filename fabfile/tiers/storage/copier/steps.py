@@ -43,7 +43,7 @@ KINDS = (
         _rank_of_database,
         lambda path: _rank_of_database(path) > 0,
     ),
-    Kind("uploads", "uploads.lock", "config", _rank_of_uploads, lambda path: False),
+    Kind("uploads", "postgresql/uploads.lock", "config", _rank_of_uploads, lambda path: False),
 )
 
 
