@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -38,6 +39,7 @@ cd {}
 shift
 echo "$RESTIC_REPOSITORY $*" >>told
 case $1 in
+backup) if [ -e fails ]; then cat fails >&2; exit 3; fi ;;
 init) mkdir -p uploads && : >uploads/config ;;
 snapshots) cat snapshots ;;
 ls) cat ls ;;
@@ -83,6 +85,20 @@ def test_uploads_are_backed_up_when_the_last_time_is_long_ago(restic):
     assert backed_up(restic, "now") == 0 and len(asked(restic)) == 2
     os.utime(restic / "uploads.done", (0, 0))
     assert backed_up(restic) == 0 and asked(restic)[-1].startswith("backup")
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_made"), [("no such file or directory", True), ("input/output error", False)]
+)
+def test_a_file_that_is_removed_meanwhile_is_no_failure(restic, cause, is_made):
+    lines = f"error: lstat /a: no such file or directory\nerror: lstat /b: {cause}\nWarning: one\n"
+    (restic / "fails").write_text(lines)
+    if is_made:
+        assert backed_up(restic) == 0
+    else:
+        with pytest.raises(subprocess.CalledProcessError):
+            backed_up(restic)
+    assert (restic / "uploads.done").exists() is is_made
 
 
 def test_what_is_on_the_volume_stays_when_uploads_are_brought_back(restic):

@@ -62,6 +62,17 @@ class Repository:
         )
         return done.stdout
 
+    def snapshot(self, *words: str) -> None:
+        """Make a snapshot; raises CalledProcessError where something could not be read."""
+        command = ["restic", "--quiet", "backup", *words]
+        done = subprocess.run(command, env=self.environment, stderr=subprocess.PIPE, text=True)
+        # restic, "Exit codes": it was made, without some files. Users remove some meanwhile.
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        gone = errors and all(line.endswith("no such file or directory") for line in errors)
+        if done.returncode and not (done.returncode == 3 and gone):
+            print(done.stderr, end="", file=sys.stderr)
+            done.check_returncode()
+
     def snapshots(self) -> list[dict[str, Any]]:
         """Return the snapshots, the oldest first; `seconds` is the time of each."""
         if not os.path.exists(f"{self.path}/config"):
@@ -97,7 +108,7 @@ class Repository:
         # Nobody else works on it: of whoever died, locks are left.
         self.restic("unlock", "--remove-all")
         with self.mounted("ro") as place:
-            self.restic("backup", "--host", self.volume, "--exclude", ".verify-*", place)
+            self.snapshot("--host", self.volume, "--exclude", ".verify-*", place)
         Path(f"{self.path}.done").touch()
         if age(f"{self.path}.pruned") > DAY:
             self.restic("forget", "--host", self.volume, *POLICY, "--prune")
