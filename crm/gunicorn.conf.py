@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from application import settings, sweeping
 
 if TYPE_CHECKING:
+    from gunicorn.http.message import Request
     from gunicorn.workers.gthread import ThreadWorker
 
 try:
@@ -35,9 +36,20 @@ keepalive = 0
 # The proxy's address is not known here. All that is believed is X-Forwarded-Proto, and all it
 # decides is the Secure attribute of the session cookie of the client who sent it.
 forwarded_allow_ips = "*"
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+# gunicorn 20 knows no such setting, and takes SCRIPT_NAME from everybody: see pre_request.
+forwarder_headers = ""
 accesslog = None
 errorlog = "-"
 loglevel = "info"
+
+
+def pre_request(worker: "ThreadWorker", req: "Request") -> None:
+    """Drop headers with an underscore: WSGI cannot tell them from others, nor from its own names.
+
+    SCRIPT_NAME, as a header, would be where gunicorn says that the application begins.
+    """
+    req.headers = [(name, value) for name, value in req.headers if "_" not in name]
 
 
 def post_worker_init(worker: "ThreadWorker") -> None:

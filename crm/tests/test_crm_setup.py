@@ -1,10 +1,12 @@
 """What happens before the first request: settings, migrations, seed."""
 
 import os
+import runpy
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from application import migrations, settings
@@ -70,6 +72,19 @@ def test_entry_points_end_with_one_sentence(
     )
     assert ended.returncode != 0
     assert ended.stderr.count("\n") == 1 and missing in ended.stderr
+
+
+def test_the_server_believes_no_header_but_that_of_the_scheme(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    configuration = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    assert configuration["secure_scheme_headers"] == {"X-FORWARDED-PROTO": "https"}
+    kept = [("HOST", "here"), ("X-FORWARDED-FOR", "192.0.2.1")]
+    request = SimpleNamespace(headers=[*kept, ("SCRIPT_NAME", "/x"), ("X_FORWARDED_FOR", "1")])
+    configuration["pre_request"](None, request)
+    assert request.headers == kept
 
 
 def test_migrations_apply_once(empty_database: str) -> None:

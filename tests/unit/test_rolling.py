@@ -148,3 +148,16 @@ def test_one_page_needs_one_backend_and_several_need_one_that_asks_for_the_first
     assert [begin < at < last for at in asked["/login"]] == [True]
     servers = [line for line in two if line.startswith("server ")]
     assert servers == 2 * [line for line in one if line.startswith("server ")]
+
+
+def test_no_server_gets_what_a_client_says_of_itself(scenario) -> None:
+    lines = balanced(scenario, "/health")
+    frontend = lines[lines.index("frontend users") : lines.index("backend app")]
+    said = frontend.index("http-request set-header X-Forwarded-Proto http")
+    for line in (
+        "option http-restrict-req-hdr-names delete",
+        "http-request del-header X-Forwarded- -m beg",
+        "http-request del-header Forwarded",
+        "http-request del-header X-Real-IP",
+    ):
+        assert frontend.index(line) < said < frontend.index("option forwardfor")
