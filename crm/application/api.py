@@ -55,7 +55,10 @@ def _visit(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body() -> dict[str, Any]:
-    body = request.get_json()
+    try:
+        body = request.get_json()
+    except RecursionError:
+        abort(400, "The JSON is nested too deeply.")
     if not isinstance(body, dict):
         abort(400, "The body has to be a JSON object.")
     return body

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 from flask import Response, abort, g, request
 
+from application import forms
 from application.photos import PHOTO_MAXIMUM, TOO_BIG
 
 WRITING = {"POST", "PUT", "PATCH", "DELETE"}
@@ -44,6 +45,7 @@ def receive() -> None:
     if len(body) < length:
         abort(408, "The request took too long, or its end is missing. Please try again.")
     request.environ["wsgi.input"] = io.BytesIO(body)
+    forms.check(body, FORM_MAXIMUM)
 
 
 def _check_length(length: int) -> None:

@@ -6,7 +6,7 @@ import secrets
 from flask import Flask, Request, Response, abort, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 
-from application import accounts, bodies
+from application import accounts, bodies, forms
 from application.database import current_database
 
 # Without a session, and without a cookie: the proxy polls the first, browsers cache the second.
@@ -90,6 +90,7 @@ def install(app: Flask) -> None:
     """Make an application check every request and protect every answer."""
     app.session_interface = SessionInterface()
     app.before_request(_load_user)
+    app.before_request(forms.check_query)
     app.before_request(_require_user)
     # Behind the question who asks: nobody's body is awaited.
     app.before_request(bodies.receive)

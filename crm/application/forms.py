@@ -1,0 +1,77 @@
+"""What is sent is read strictly: a form that says something else than it seems to is refused.
+
+werkzeug puts U+FFFD in the place of bytes that are no UTF-8, takes what it can of a form that is
+broken, and has no limit to the fields of one.
+"""
+
+from urllib.parse import unquote_to_bytes
+
+from flask import abort, request
+from werkzeug.exceptions import HTTPException
+
+# The largest form has ten.
+FIELDS_MAXIMUM = 100
+# RFC 2046, section 5.1.1.
+_BOUNDARY_MAXIMUM = 70
+_UNREADABLE = "The form that was sent cannot be read."
+_NO_UTF8 = "What was sent is not UTF-8."
+
+
+def check_query() -> None:
+    """Refuse with 400 a query that is no UTF-8 or has too many fields."""
+    query = request.query_string
+    _check_fields(query.count(b"&") + 1)
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError:
+        abort(400, _NO_UTF8)
+
+
+def check(body: bytes, text_maximum: int) -> None:
+    """Refuse a form with 400, or with 413 when it has more text than that beside its files."""
+    try:
+        _check(body, text_maximum)
+    except HTTPException:
+        raise
+    # Whatever else goes wrong here is in what was sent: a charset that nobody knows, for one.
+    except Exception:
+        abort(400, _UNREADABLE)
+
+
+def _check(body: bytes, text_maximum: int) -> None:
+    if request.mimetype == "multipart/form-data":
+        _check_fields(body.count(_boundary(body)) - 1)
+        raw = body
+    elif request.mimetype == "application/x-www-form-urlencoded":
+        _check_fields(body.count(b"&") + 1)
+        raw = unquote_to_bytes(body)
+    else:
+        return
+    texts = _texts()
+    if sum(len(text) for text in texts) > text_maximum:
+        abort(413, "That is too much text.")
+    if sum(text.count("\ufffd") for text in texts) > raw.count("\ufffd".encode()):
+        abort(400, _NO_UTF8)
+
+
+def _boundary(body: bytes) -> bytes:
+    """Return what is before each part of a form, which has no text before the first."""
+    boundary = request.mimetype_params.get("boundary", "")
+    if not (boundary and boundary.isascii() and len(boundary) <= _BOUNDARY_MAXIMUM):
+        abort(400, _UNREADABLE)
+    delimiter = b"--" + boundary.encode()
+    if body and not body.removeprefix(b"\r\n").startswith(delimiter):
+        abort(400, _UNREADABLE)
+    return delimiter
+
+
+def _check_fields(count: int) -> None:
+    if count > FIELDS_MAXIMUM:
+        abort(400, "That has too many fields.")
+
+
+def _texts() -> list[str]:
+    """Return all names and values of the form, and what its files are called."""
+    fields = [text for field in request.form.items(multi=True) for text in field]
+    files = request.files.items(multi=True)
+    return fields + [text or "" for name, file in files for text in (name, file.filename)]
