@@ -21,14 +21,16 @@ from flask import (
 from werkzeug.security import check_password_hash, generate_password_hash
 from werkzeug.wrappers import Response
 
+from application import tries
 from application.database import Database, current_database
+from application.tries import Throttled
 from application.validation import storable
 
 LOGIN_MAXIMUM = 100
 PASSWORD_MINIMUM, PASSWORD_MAXIMUM = 8, 1000
 # OWASP Password Storage Cheat Sheet: at least 600 000 rounds of PBKDF2-HMAC-SHA256.
 HASH_METHOD = "pbkdf2:sha256:600000"
-FAILURES_MAXIMUM, FAILURES_MINUTES = 10, 5
+THROTTLED = f"Too many failed attempts. Please try again in {tries.MINUTES} minutes."
 
 # Compared when there is no such login, so that both cases take as long.
 _NOBODYS_HASH = (
@@ -38,10 +40,6 @@ _NOBODYS_HASH = (
 Answer = Response | str | tuple[str, int]
 
 pages = Blueprint("accounts", __name__)
-
-
-class Throttled(Exception):
-    """There were too many failures for this login lately."""
 
 
 def normalised(login: str) -> str:
@@ -68,38 +66,28 @@ def password_problem(password: str) -> str | None:
     return None
 
 
-def authenticate(database: Database, login: str, password: str) -> dict[str, Any] | None:
+def authenticate(
+    database: Database, login: str, password: str, address: str
+) -> dict[str, Any] | None:
     """Return the user whose login and password these are, None when they are wrong.
 
-    Raises Throttled after FAILURES_MAXIMUM failures within FAILURES_MINUTES, whether or not the
-    login exists. The count is per login because behind a proxy the client's address is not
-    known reliably; the price is that a stranger can lock a login for these minutes.
+    Raises Throttled after too many failures from that address, whether or not the login exists.
     """
     login = normalised(login)
     if login_problem(login) or len(password) > PASSWORD_MAXIMUM:
         return None
     with database.transaction() as cursor:
-        cursor.execute(
-            "SELECT count(*) AS failures FROM login_failures"
-            " WHERE login = %s AND failed_at > now() - make_interval(mins => %s)",
-            (login, FAILURES_MINUTES),
-        )
-        if cursor.fetchone()["failures"] >= FAILURES_MAXIMUM:
-            raise Throttled
         cursor.execute("SELECT * FROM users WHERE login = %s", (login,))
         user = cursor.fetchone()
-    # Outside the transaction: hashing is slow on purpose and needs no connection.
-    matches = check_password_hash(user["password_hash"] if user else _NOBODYS_HASH, password)
-    with database.transaction() as cursor:
-        if user and matches:
-            cursor.execute("DELETE FROM login_failures WHERE login = %s", (login,))
-            return user
-        cursor.execute("INSERT INTO login_failures (login) VALUES (%s)", (login,))
-        cursor.execute(
-            "DELETE FROM login_failures WHERE failed_at < now() - make_interval(mins => %s)",
-            (FAILURES_MINUTES,),
-        )
-    return None
+    password_hash = user["password_hash"] if user else _NOBODYS_HASH
+    # Computed also for nobody's: both cases take as long.
+    right = tries.counted(
+        database,
+        login,
+        address,
+        lambda: check_password_hash(password_hash, password) and user is not None,
+    )
+    return user if right else None
 
 
 def user_of_session(database: Database, user_id: int, epoch: int) -> dict[str, Any] | None:
@@ -165,10 +153,10 @@ def login() -> Answer:
         return render_template("login.html", login="", target=target)
     name = request.form.get("login", "")
     try:
-        user = authenticate(current_database(), name, request.form.get("password", ""))
+        password = request.form.get("password", "")
+        user = authenticate(current_database(), name, password, tries.client_address())
     except Throttled:
-        message = f"Too many failed attempts. Please try again in {FAILURES_MINUTES} minutes."
-        return render_template("login.html", login=name, target=target, error=message), 429
+        return render_template("login.html", login=name, target=target, error=THROTTLED), 429
     if user is None:
         current_app.logger.info("A log-in failed")
         message = "Login or password is wrong."
@@ -192,7 +180,12 @@ def account() -> Answer:
     if request.method == "GET":
         return render_template("account.html", errors={})
     errors = {}
-    if not check_password_hash(g.user["password_hash"], request.form.get("password", "")):
+    present = request.form.get("password", "")
+    try:
+        known = authenticate(current_database(), g.user["login"], present, tries.client_address())
+    except Throttled:
+        return render_template("account.html", errors={"password": THROTTLED}), 429
+    if known is None:
         errors["password"] = "This is not your present password."
     problem = password_problem(request.form.get("new_password", ""))
     if problem:

@@ -15,9 +15,10 @@ PASSWORD_HASH = generate_password_hash(PASSWORD, "pbkdf2:sha256:1")
 class Browser:
     """A visitor with a cookie jar who reads the CSRF token from the page shown last."""
 
-    def __init__(self, app: Flask) -> None:
-        """Start without a cookie."""
+    def __init__(self, app: Flask, address: str = "192.0.2.1") -> None:
+        """Start without a cookie; the balancer says who asks."""
         self.client = app.test_client()
+        self.client.environ_base["HTTP_X_FORWARDED_FOR"] = address
         self.token = ""
 
     def get(self, path: str) -> TestResponse:
