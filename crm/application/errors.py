@@ -1,6 +1,7 @@
 """Errors as readable pages, or as JSON below /api/."""
 
 from flask import Flask, current_app, jsonify, render_template, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -30,6 +31,9 @@ def answer(status: int, sentence: str) -> Answer:
     """Return an error as the page, or the JSON, that fits the request."""
     if is_api(request):
         return jsonify(error=sentence), status
+    # The name in the Host header is none, and a page would have links to it.
+    if request_ctx.url_adapter is None:
+        return Response(f"{sentence}\n", status, mimetype="text/plain")
     title = TITLES.get(status, "That did not work")
     return render_template("error.html", status=status, title=title, sentence=sentence), status
 

@@ -11,6 +11,8 @@ from werkzeug.exceptions import HTTPException
 
 # The largest form has ten.
 FIELDS_MAXIMUM = 100
+# What stands before the value of a field: browsers write two lines.
+_HEAD_MAXIMUM = 4096
 # RFC 2046, section 5.1.1.
 _BOUNDARY_MAXIMUM = 70
 _UNREADABLE = "The form that was sent cannot be read."
@@ -40,7 +42,7 @@ def check(body: bytes, text_maximum: int) -> None:
 
 def _check(body: bytes, text_maximum: int) -> None:
     if request.mimetype == "multipart/form-data":
-        _check_fields(body.count(_boundary(body)) - 1)
+        _check_parts(body)
         raw = body
     elif request.mimetype == "application/x-www-form-urlencoded":
         _check_fields(body.count(b"&") + 1)
@@ -54,15 +56,20 @@ def _check(body: bytes, text_maximum: int) -> None:
         abort(400, _NO_UTF8)
 
 
-def _boundary(body: bytes) -> bytes:
-    """Return what is before each part of a form, which has no text before the first."""
+def _check_parts(body: bytes) -> None:
+    """Refuse a form unless it is whole, and each of its parts has a head, and a small one."""
     boundary = request.mimetype_params.get("boundary", "")
     if not (boundary and boundary.isascii() and len(boundary) <= _BOUNDARY_MAXIMUM):
         abort(400, _UNREADABLE)
     delimiter = b"--" + boundary.encode()
-    if body and not body.removeprefix(b"\r\n").startswith(delimiter):
+    if not body:
+        return
+    before, *parts = body.split(delimiter, FIELDS_MAXIMUM + 2)
+    _check_fields(len(parts) - 1)
+    if before not in (b"", b"\r\n") or parts[-1] not in (b"--", b"--\r\n"):
         abort(400, _UNREADABLE)
-    return delimiter
+    if any(part.find(b"\r\n\r\n", 0, _HEAD_MAXIMUM) < 0 for part in parts[:-1]):
+        abort(400, _UNREADABLE)
 
 
 def _check_fields(count: int) -> None:

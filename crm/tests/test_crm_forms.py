@@ -4,7 +4,7 @@ import pytest
 from application import bodies, forms
 from crm_browser import Browser
 from crm_samples import png
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"
@@ -29,6 +29,9 @@ def sent(browser: Browser, path: str, kind: str, body: bytes) -> TestResponse:
         (MULTIPART, b"before the first part\r\n" + PART + b"Ada" + END),
         (MULTIPART, PART.replace(b'name="name"', b"name*=zz''x") + END),
         (MULTIPART, PART + b"Ada\xff" + END),
+        (MULTIPART, PART + b"Ada"),
+        (MULTIPART, PART + b"Ada" + END + PART),
+        (MULTIPART, b"--b\r\n" + b"A: a\r\n" * 4000 + PART + b"Ada" + END),
         (MULTIPART, PART * (forms.FIELDS_MAXIMUM + 1) + END),
         (URLENCODED, b"name=Ada%ff"),
         (URLENCODED, b"name=Ada\xff"),
@@ -66,6 +69,14 @@ def test_a_query_that_cannot_be_read(browser: Browser, query: str) -> None:
     for path in ("/customers", "/api/customers", "/login", "/static/style.css"):
         given = {"QUERY_STRING": query}
         assert browser.client.get(path, environ_overrides=given).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["xn--\xff", "a..b", "..", "a" * 64 + ".b", "[::1", "a b", ""])
+def test_a_host_that_is_none(visitor: Browser, host: str) -> None:
+    for path in ("/login", "/customers", "/api/customers", "/static/style.css"):
+        environ = create_environ(path) | {"HTTP_HOST": host}
+        _, status, _ = run_wsgi_app(visitor.client.application, environ, buffered=True)
+        assert status[:1] in "234"
 
 
 @pytest.mark.parametrize("nested", ["[" * 100_000, '{"name":' * 20_000, '{"name":' + "[" * 99_999])
