@@ -19,10 +19,15 @@ A customer has ``name`` (required), ``email``, ``phone``, ``company``, ``notes``
 ``updated_at``. A visit has ``date`` (YYYY-MM-DD), ``who`` (required), ``note``, and, when read,
 ``id``. An omitted optional field becomes empty.
 
-Errors are ``{"error": sentence}``: 400 (malformed, CSRF token), 401 (no session), 404, 405, 413,
-422 (with ``"fields"``: sentences by field), 500, 503.
+Answers with one customer have an ``ETag``. With it as ``If-Match``, a PUT or DELETE of a customer
+that was changed meanwhile is refused with 412; without, the last one to write is right.
+
+Errors are ``{"error": sentence}``: 400 (malformed, CSRF token), 401 (no session), 404, 405, 412,
+413, 422 (with ``"fields"``: sentences by field), 500, 503.
 """
 
+import hashlib
+import json
 from typing import Any
 
 from flask import Blueprint, Response, abort, g, jsonify, request, url_for
@@ -32,17 +37,27 @@ from application.database import current_database
 from application.photos import current_uploads
 from application.security import csrf_token
 from application.validation import Invalid, customer_fields, search_arguments, visit_fields
+from application.versions import Record
 
 pages = Blueprint("api", __name__, url_prefix="/api")
 
 Answer = Response | tuple[Response, int] | tuple[str, int]
 
 
-def _customer(row: dict[str, Any]) -> dict[str, Any]:
+def _customer(row: Record) -> dict[str, Any]:
     fields = ("id", "name", "email", "phone", "company", "notes")
     photo = url_for("photos.show", name=row["photo"]) if row["photo"] else None
     times = {name: row[name].isoformat() for name in ("created_at", "updated_at")}
     return {name: row[name] for name in fields} | {"photo": photo} | times
+
+
+def _etag(row: Record) -> str:
+    return hashlib.sha256(json.dumps(_customer(row)).encode()).hexdigest()[:32]
+
+
+def _check_match(row: Record) -> None:
+    if "If-Match" in request.headers and not request.if_match.contains(_etag(row)):
+        abort(412, "The customer was changed meanwhile. Please read it again.")
 
 
 def _visit(row: dict[str, Any]) -> dict[str, Any]:
@@ -101,14 +116,20 @@ def create() -> Answer:
 @pages.get("/customers/<id:customer_id>")
 def show(customer_id: int) -> Response:
     """Return one customer."""
-    return jsonify(_customer(customers.find(current_database(), customer_id) or abort(404)))
+    row = customers.find(current_database(), customer_id) or abort(404)
+    response = jsonify(_customer(row))
+    response.set_etag(_etag(row))
+    return response
 
 
 @pages.put("/customers/<id:customer_id>")
 def update(customer_id: int) -> Answer:
     """Replace the fields of a customer; the photo stays."""
     fields = customer_fields(_body())
-    if not customers.update(current_database(), current_uploads(), customer_id, fields):
+    found = customers.update(
+        current_database(), current_uploads(), customer_id, fields, check=_check_match
+    )
+    if not found:
         abort(404)
     return show(customer_id)
 
@@ -116,7 +137,7 @@ def update(customer_id: int) -> Answer:
 @pages.delete("/customers/<id:customer_id>")
 def delete(customer_id: int) -> Answer:
     """Remove a customer."""
-    if not customers.delete(current_database(), current_uploads(), customer_id):
+    if not customers.delete(current_database(), current_uploads(), customer_id, _check_match):
         abort(404)
     return "", 204
 

@@ -1,21 +1,31 @@
 """The pages of the customers: list, search, one customer, the form, deletion."""
 
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from application import customers, photos, visits
+from application import customers, photos, versions, visits
 from application.customers import Keep
 from application.database import current_database
 from application.images import NotAnImage
 from application.photos import Photo, current_uploads
-from application.validation import CustomerFields, Invalid, customer_fields, search_arguments
+from application.validation import (
+    CUSTOMER_LIMITS,
+    CustomerFields,
+    Invalid,
+    customer_fields,
+    search_arguments,
+)
+from application.versions import Changed, Seen
 
 pages = Blueprint("customers", __name__, url_prefix="/customers")
 
 Answer = Response | str | tuple[str, int]
+
+SEEN = (*CUSTOMER_LIMITS, "photo")
 
 
 @pages.get("")
@@ -52,9 +62,18 @@ def _form_content() -> tuple[CustomerFields, Photo | None]:
     return fields, photo
 
 
-def _form(values: dict[str, Any], errors: dict[str, str], customer_id: int | None = None) -> str:
+def _form(
+    values: dict[str, Any],
+    errors: dict[str, str],
+    customer_id: int | None = None,
+    changes: dict[str, str] | None = None,
+) -> str:
     return render_template(
-        "customer_form.html", values=values, errors=errors, customer_id=customer_id
+        "customer_form.html",
+        values=values,
+        errors=errors,
+        customer_id=customer_id,
+        changes=changes,
     )
 
 
@@ -77,17 +96,40 @@ def edit(customer_id: int) -> Answer:
     """Show the form of a customer and take it."""
     customer = customers.find(current_database(), customer_id) or abort(404)
     if request.method == "GET":
-        return _form(customer, {}, customer_id)
+        return _form(customer | {"seen": Seen.of(customer, SEEN)}, {}, customer_id)
     try:
         fields, photo = _form_content()
     except Invalid as invalid:
         values = dict(request.form) | {"photo": customer["photo"]}
         return _form(values, invalid.errors, customer_id), 422
     choice = photo or (Keep.NOTHING if request.form.get("remove_photo") else Keep.PHOTO)
-    if not customers.update(current_database(), current_uploads(), customer_id, fields, choice):
+    seen = versions.asked(request.form, SEEN)
+    check = seen.check if seen else versions.anything
+    try:
+        found = customers.update(
+            current_database(), current_uploads(), customer_id, fields, choice, check
+        )
+    except Changed as changed:
+        return _changed_meanwhile(customer_id, fields, seen, changed), 409
+    if not found:
         abort(404)
     flash(f"{fields.name} was saved.")
     return redirect(url_for(".show", customer_id=customer_id), code=303)
+
+
+def _changed_meanwhile(
+    customer_id: int, fields: CustomerFields, seen: Seen, changed: Changed
+) -> str:
+    """Show the form with what was typed, and what somebody else has saved meanwhile."""
+    now = changed.record
+    changes = {name: now[name] for name in changed.fields}
+    values = seen.merged(asdict(fields), changed)
+    if "photo" in changes:
+        changes["photo"] = "Another one" if now["photo"] else "None"
+    else:
+        values["remove_photo"] = request.form.get("remove_photo")
+    values |= {"photo": now["photo"], "seen": Seen.of(now, SEEN)}
+    return _form(values, {}, customer_id, changes)
 
 
 @pages.post("/<id:customer_id>/delete")

@@ -6,10 +6,11 @@ from typing import Any
 
 from psycopg2.extras import RealDictCursor
 
-from application import photos
+from application import photos, versions
 from application.database import Database
 from application.photos import Photo, Uploads
 from application.validation import CustomerFields
+from application.versions import Check
 
 PAGE_SIZE = 20
 Row = dict[str, Any]
@@ -100,16 +101,19 @@ def update(
     customer_id: int,
     fields: CustomerFields,
     photo: Photo | Keep = Keep.PHOTO,
+    check: Check = versions.anything,
 ) -> bool:
     """Replace a customer's fields; return False when there is no such customer.
 
-    Raises UploadsUnavailable or DatabaseUnavailable, and then nothing was changed.
+    Raises what `check` does, UploadsUnavailable or DatabaseUnavailable, and then nothing was
+    changed.
     """
     try:
         with database.transaction() as cursor:
-            old = _photo_for_update(cursor, customer_id)
+            old = _locked(cursor, customer_id)
             if old is None:
                 return False
+            check(old)
             before = after = old["photo"]
             if isinstance(photo, Photo):
                 after = photo.name
@@ -134,16 +138,20 @@ def update(
     return True
 
 
-def delete(database: Database, uploads: Uploads, customer_id: int) -> bool:
+def delete(
+    database: Database, uploads: Uploads, customer_id: int, check: Check = versions.anything
+) -> bool:
     """Remove a customer with visits and photo; return False when there is no such customer.
 
-    Raises UploadsUnavailable or DatabaseUnavailable, and then nothing was removed. The file goes
-    after the commit: a customer without the photo would be worse than a file without customer.
+    Raises what `check` does, UploadsUnavailable or DatabaseUnavailable, and then nothing was
+    removed. The file goes after the commit: a customer without the photo would be worse than a
+    file without customer.
     """
     with database.transaction() as cursor:
-        old = _photo_for_update(cursor, customer_id)
+        old = _locked(cursor, customer_id)
         if old is None:
             return False
+        check(old)
         if old["photo"]:
             uploads.check_writable()
         cursor.execute("DELETE FROM customers WHERE id = %s", (customer_id,))
@@ -152,6 +160,6 @@ def delete(database: Database, uploads: Uploads, customer_id: int) -> bool:
     return True
 
 
-def _photo_for_update(cursor: RealDictCursor, customer_id: int) -> Row | None:
-    cursor.execute("SELECT photo FROM customers WHERE id = %s FOR UPDATE", (customer_id,))
+def _locked(cursor: RealDictCursor, customer_id: int) -> Row | None:
+    cursor.execute("SELECT * FROM customers WHERE id = %s FOR UPDATE", (customer_id,))
     return cursor.fetchone()

@@ -6,10 +6,14 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from application import versions
 from application.database import Database, current_database
 from application.validation import Invalid, VisitFields, visit_fields
+from application.versions import Changed, Check, Seen
 
 Row = dict[str, Any]
+
+SEEN = ("visited_on", "who", "note")
 
 pages = Blueprint("visits", __name__, url_prefix="/customers/<id:customer_id>/visits")
 
@@ -48,13 +52,30 @@ def create(database: Database, customer_id: int, fields: VisitFields) -> Row | N
         return cursor.fetchone()
 
 
-def update(database: Database, customer_id: int, visit_id: int, fields: VisitFields) -> bool:
-    """Replace a visit's fields; return False when there is no such visit."""
+def update(
+    database: Database,
+    customer_id: int,
+    visit_id: int,
+    fields: VisitFields,
+    check: Check = versions.anything,
+) -> bool:
+    """Replace a visit's fields; return False when there is no such visit.
+
+    Raises what `check` does, and then nothing was changed.
+    """
     with database.transaction() as cursor:
         cursor.execute(
+            "SELECT * FROM visits WHERE id = %s AND customer_id = %s FOR UPDATE",
+            (visit_id, customer_id),
+        )
+        old = cursor.fetchone()
+        if old is None:
+            return False
+        check(old)
+        cursor.execute(
             "UPDATE visits SET visited_on = %(visited_on)s, note = %(note)s, who = %(who)s"
-            " WHERE id = %(id)s AND customer_id = %(customer_id)s",
-            asdict(fields) | {"id": visit_id, "customer_id": customer_id},
+            " WHERE id = %(id)s",
+            asdict(fields) | {"id": visit_id},
         )
         return cursor.rowcount == 1
 
@@ -90,13 +111,20 @@ def edit(customer_id: int, visit_id: int) -> Response | str | tuple[str, int]:
     """Show the form of a visit and take it."""
     if request.method == "GET":
         visit = find(current_database(), customer_id, visit_id) or abort(404)
-        values = visit | {"date": visit["visited_on"].isoformat()}
-        return _form(customer_id, visit_id, values, {})
+        return _form(customer_id, visit_id, _values(visit, Seen.of(visit, SEEN)), {})
     try:
         fields = visit_fields(request.form)
     except Invalid as invalid:
         return _form(customer_id, visit_id, dict(request.form), invalid.errors), 422
-    if not update(current_database(), customer_id, visit_id, fields):
+    seen = versions.asked(request.form, SEEN)
+    check = seen.check if seen else versions.anything
+    try:
+        found = update(current_database(), customer_id, visit_id, fields, check)
+    except Changed as changed:
+        values = _values(seen.merged(asdict(fields), changed), Seen.of(changed.record, SEEN))
+        changes = {name: changed.record[name] for name in changed.fields}
+        return _form(customer_id, visit_id, values, {}, changes), 409
+    if not found:
         abort(404)
     flash("The visit was saved.")
     return _back(customer_id)
@@ -111,11 +139,22 @@ def remove(customer_id: int, visit_id: int) -> Response:
     return _back(customer_id)
 
 
-def _form(customer_id: int, visit_id: int | None, values: Row, errors: dict[str, str]) -> str:
+def _values(visit: Row, seen: Seen) -> Row:
+    return visit | {"date": visit["visited_on"].isoformat(), "seen": seen}
+
+
+def _form(
+    customer_id: int,
+    visit_id: int | None,
+    values: Row,
+    errors: dict[str, str],
+    changes: Row | None = None,
+) -> str:
     return render_template(
         "visit_form.html",
         customer_id=customer_id,
         visit_id=visit_id,
         values=values,
         errors=errors,
+        changes=changes,
     )
