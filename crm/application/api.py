@@ -5,14 +5,19 @@ It uses the session of the log-in page. Writing calls carry the CSRF token, whic
 
 ===========================================  ====================================================
 GET    /api/session                          ``{"login", "csrf_token"}``
-GET    /api/customers?q=&page=               ``{"customers", "page", "pages", "total"}``
+GET    /api/customers?q=&page=               ``{"customers", "page", "pages", "total", "more"}``
+GET    /api/customers?q=&after=0             ``{"customers", "next"}``
 POST   /api/customers                        201 with the customer
 GET    /api/customers/<id>                   the customer
 PUT    /api/customers/<id>                   the customer with its fields replaced
 DELETE /api/customers/<id>                   204; visits and photo go with it
-GET    /api/customers/<id>/visits            ``{"visits"}``, the latest first
+GET    /api/customers/<id>/visits            ``{"visits", "next"}``, the latest first
 POST   /api/customers/<id>/visits            201 with the visit
 ===========================================  ====================================================
+
+Lists come in pages. ``next`` is the path of the page behind, null on the last one. ``page`` leads
+to the first 10,000 customers in the order of their names, and ``more`` tells whether there are
+others; ``after``, to all of them in the order of their numbers, behind that one.
 
 A customer has ``name`` (required), ``email``, ``phone``, ``company``, ``notes``, and, when read,
 ``id``, ``photo`` (a path or null; photos are set with the form), ``created_at`` and
@@ -36,10 +41,21 @@ from application import customers, visits
 from application.database import current_database
 from application.photos import current_uploads
 from application.security import csrf_token
-from application.validation import Invalid, customer_fields, search_arguments, visit_fields
+from application.validation import (
+    Invalid,
+    after_argument,
+    before_argument,
+    customer_fields,
+    search_arguments,
+    search_text,
+    visit_fields,
+)
 from application.versions import Record
 
 pages = Blueprint("api", __name__, url_prefix="/api")
+
+# On a page: as many as a client that knew no pages may expect to be all.
+VISITS = 100
 
 Answer = Response | tuple[Response, int] | tuple[str, int]
 
@@ -93,13 +109,26 @@ def session_information() -> Answer:
 
 @pages.get("/customers")
 def index() -> Answer:
-    """List or search the customers."""
+    """List or search the customers: those of a page, or those behind a number."""
+    after = after_argument(request.args)
+    if after is not None:
+        return _listed(search_text(request.args), after)
     page = customers.search(current_database(), *search_arguments(request.args))
     return jsonify(
         customers=[_customer(row) for row in page.rows],
         page=page.number,
         pages=page.pages,
         total=page.total,
+        more=page.more,
+    )
+
+
+def _listed(query: str, after: int) -> Answer:
+    rows, more = customers.listed(current_database(), query, after)
+    behind = {"q": query or None, "after": rows[-1]["id"]} if more else None
+    return jsonify(
+        customers=[_customer(row) for row in rows],
+        next=behind and url_for(".index", **behind),
     )
 
 
@@ -144,11 +173,13 @@ def delete(customer_id: int) -> Answer:
 
 @pages.get("/customers/<id:customer_id>/visits")
 def visit_index(customer_id: int) -> Answer:
-    """List the visits of a customer."""
+    """List the visits of a customer, a page at a time."""
+    before = before_argument(request.args)
     if customers.find(current_database(), customer_id) is None:
         abort(404)
-    rows = visits.of_customer(current_database(), customer_id)
-    return jsonify(visits=[_visit(row) for row in rows])
+    page = visits.of_customer(current_database(), customer_id, before, VISITS)
+    behind = page.older and url_for(".visit_index", customer_id=customer_id, before=page.older)
+    return jsonify(visits=[_visit(row) for row in page.rows], next=behind)
 
 
 @pages.post("/customers/<id:customer_id>/visits")

@@ -16,6 +16,7 @@ from application.validation import (
     CUSTOMER_LIMITS,
     CustomerFields,
     Invalid,
+    before_argument,
     customer_fields,
     search_arguments,
 )
@@ -40,9 +41,14 @@ def index() -> Answer:
 def show(customer_id: int) -> Answer:
     """Show a customer with the visits."""
     customer = customers.find(current_database(), customer_id) or abort(404)
-    history = visits.of_customer(current_database(), customer_id)
+    before = before_argument(request.args)
     return render_template(
-        "customer.html", customer=customer, visits=history, today=date.today().isoformat()
+        "customer.html",
+        customer=customer,
+        visits=visits.of_customer(current_database(), customer_id, before),
+        visit_count=visits.count(current_database(), customer_id),
+        latest=before is None,
+        today=date.today().isoformat(),
     )
 
 

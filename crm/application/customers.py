@@ -13,11 +13,14 @@ from application.validation import CustomerFields
 from application.versions import Check
 
 PAGE_SIZE = 20
+# Pages by number end here, and so does counting: what is skipped or counted has to be read.
+COUNT_MAXIMUM = 10_000
 Row = dict[str, Any]
 
+# At once, which takes a third of the time of four comparisons: no field, and no query, has a line
+# end, so nothing is found across two fields.
 _MATCHES = (
-    "(name ILIKE %(pattern)s OR email ILIKE %(pattern)s"
-    " OR phone ILIKE %(pattern)s OR company ILIKE %(pattern)s)"
+    "lower(name || E'\\n' || email || E'\\n' || phone || E'\\n' || company) LIKE lower(%(pattern)s)"
 )
 
 
@@ -30,12 +33,13 @@ class Keep(Enum):
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list of customers."""
+    """One page of a list of customers; `more` tells that there are more than the total."""
 
     rows: list[Row]
     number: int
     pages: int
     total: int
+    more: bool
 
 
 def _pattern(query: str) -> str:
@@ -48,19 +52,41 @@ def search(database: Database, query: str, number: int) -> Page:
     """Return a page of the customers that contain the query; beyond the end, the last page."""
     with database.transaction() as cursor:
         parameters: dict[str, Any] = {"pattern": _pattern(query), "size": PAGE_SIZE}
-        # Everybody matches no text at all, but not at once: four comparisons a row.
+        # Everybody matches no text at all, but not at once.
         which = f"WHERE {_MATCHES}" if query else ""
-        cursor.execute(f"SELECT count(*) AS total FROM customers {which}", parameters)
-        total = cursor.fetchone()["total"]
+        cursor.execute(
+            "SELECT count(*) AS total"
+            f" FROM (SELECT FROM customers {which} LIMIT {COUNT_MAXIMUM + 1}) AS counted",
+            parameters,
+        )
+        counted = cursor.fetchone()["total"]
+        total = min(counted, COUNT_MAXIMUM)
         pages = max(1, -(-total // PAGE_SIZE))
         number = min(number, pages)
+        # Of the rows that are shown only, and not of those that are skipped.
         cursor.execute(
-            "SELECT *, (SELECT max(visited_on) FROM visits WHERE customer_id = customers.id)"
-            f" AS last_visit FROM customers {which}"
-            " ORDER BY lower(name), id LIMIT %(size)s OFFSET %(offset)s",
+            "SELECT *, (SELECT max(visited_on) FROM visits WHERE customer_id = shown.id)"
+            f" AS last_visit FROM (SELECT * FROM customers {which}"
+            " ORDER BY lower(name), id LIMIT %(size)s OFFSET %(offset)s) AS shown"
+            " ORDER BY lower(name), id",
             parameters | {"offset": (number - 1) * PAGE_SIZE},
         )
-        return Page(rows=cursor.fetchall(), number=number, pages=pages, total=total)
+        return Page(cursor.fetchall(), number, pages, total, more=counted > total)
+
+
+def listed(database: Database, query: str, after: int) -> tuple[list[Row], bool]:
+    """Return the customers that contain the query, by number, and whether there are more.
+
+    They begin behind the number `after`: so all of many are read, at the same cost each time.
+    """
+    which = f"AND {_MATCHES}" if query else ""
+    with database.transaction() as cursor:
+        cursor.execute(
+            f"SELECT * FROM customers WHERE id > %(after)s {which} ORDER BY id LIMIT %(limit)s",
+            {"pattern": _pattern(query), "after": after, "limit": PAGE_SIZE + 1},
+        )
+        rows = cursor.fetchall()
+    return rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
 
 
 def find(database: Database, customer_id: int) -> Row | None:

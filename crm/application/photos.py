@@ -162,14 +162,14 @@ def remove_unused(database: Database, uploads: Uploads, name: str) -> bool:
         return True
 
 
-def in_use(cursor: RealDictCursor) -> set[str]:
-    """Return the names of all photos that customers refer to, those of the checks among them."""
-    names = set()
+def in_use(cursor: RealDictCursor, names: list[str]) -> set[str]:
+    """Return those of the photos that customers refer to, those of the checks among them."""
+    used = set()
     for by_checks in _EVERYBODY:
         _ask_as(cursor, by_checks)
-        cursor.execute("SELECT DISTINCT photo FROM customers WHERE photo IS NOT NULL")
-        names |= {row["photo"] for row in cursor.fetchall()}
-    return names
+        cursor.execute("SELECT photo FROM customers WHERE photo = ANY(%s)", (names,))
+        used |= {row["photo"] for row in cursor.fetchall()}
+    return used
 
 
 def missing(database: Database, uploads: Uploads) -> list[tuple[int, str, str]]:

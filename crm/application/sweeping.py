@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 from flask import Flask
@@ -19,6 +20,8 @@ from application.database import Database
 from application.photos import Uploads, UploadsUnavailable
 
 GRACE = timedelta(days=7)
+# How many files are held, and asked for, at a time.
+BATCH = 1000
 # Each worker at times of its own, so that they do not all read the directory at once.
 SHORTEST, LONGEST = timedelta(minutes=10), timedelta(days=1)
 
@@ -28,16 +31,22 @@ def sweep(database: Database, uploads: Uploads) -> int:
 
     Raises UploadsUnavailable or DatabaseUnavailable; what was removed until then had no customer.
     """
-    with database.transaction() as cursor:
-        used = photos.in_use(cursor)
     removed = 0
     try:
-        for path in _files(uploads.directory):
-            if path.name not in used and _is_old(path):
-                removed += _remove(database, uploads, path)
+        for paths in _batches(path for path in _files(uploads.directory) if _is_old(path)):
+            with database.transaction() as cursor:
+                used = photos.in_use(cursor, [path.name for path in paths])
+            for path in paths:
+                if path.name not in used:
+                    removed += _remove(database, uploads, path)
     except OSError as error:
         raise UploadsUnavailable(str(error)) from error
     return removed
+
+
+def _batches(paths: Iterator[Path]) -> Iterator[list[Path]]:
+    while batch := list(islice(paths, BATCH)):
+        yield batch
 
 
 def _files(directory: Path) -> Iterator[Path]:

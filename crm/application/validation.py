@@ -1,5 +1,6 @@
 """Checks of what people type: the same for the pages and the JSON API."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -38,6 +39,17 @@ class VisitFields:
     visited_on: date
     note: str
     who: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page of visits begins: behind the one of that day and number."""
+
+    visited_on: date
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.visited_on.isoformat()}.{self.number}"
 
 
 class Invalid(Exception):
@@ -115,10 +127,38 @@ def visit_fields(source: Mapping[str, Any]) -> VisitFields:
 
 def search_arguments(arguments: Mapping[str, str]) -> tuple[str, int]:
     """Return the search text and the page number of a query string; raise BadRequest on others."""
-    query = arguments.get("q", "").strip()
     page = arguments.get("page", "1")
-    if not storable(query) or len(query) > 200:
-        raise BadRequest("The search text is too long or contains unusable characters.")
     if not (page.isascii() and page.isdigit() and len(page) <= 6 and int(page) >= 1):
         raise BadRequest("The page number is not a positive whole number.")
-    return query, int(page)
+    return search_text(arguments), int(page)
+
+
+def search_text(arguments: Mapping[str, str]) -> str:
+    """Return the search text of a query string; raise BadRequest on one that cannot be."""
+    query = " ".join(arguments.get("q", "").split())
+    if not storable(query) or len(query) > 200:
+        raise BadRequest("The search text is too long or contains unusable characters.")
+    return query
+
+
+def after_argument(arguments: Mapping[str, str]) -> int | None:
+    """Return behind which number a list is to begin, None if nothing is said of it."""
+    text = arguments.get("after")
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise BadRequest("The number after which the list begins is not a whole number.")
+    return int(text)
+
+
+def before_argument(arguments: Mapping[str, str]) -> Place | None:
+    """Return before which visit a list is to begin, None if nothing is said of it."""
+    text = arguments.get("before")
+    if text is None:
+        return None
+    matched = re.fullmatch(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.([0-9]{1,18})", text)
+    try:
+        return Place(date.fromisoformat(matched[1]), int(matched[2]))
+    # None has no parts, and not all that looks like a date is one.
+    except (TypeError, ValueError):
+        raise BadRequest("The place where the list begins is not one.") from None

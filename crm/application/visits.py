@@ -1,6 +1,6 @@
 """Visits of a customer: the database side and the pages."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -8,24 +8,57 @@ from werkzeug.wrappers import Response
 
 from application import versions
 from application.database import Database, current_database
-from application.validation import Invalid, VisitFields, visit_fields
+from application.validation import Invalid, Place, VisitFields, visit_fields
 from application.versions import Changed, Check, Seen
 
 Row = dict[str, Any]
 
+PAGE_SIZE = 20
+COUNT_MAXIMUM = 10_000
 SEEN = ("visited_on", "who", "note")
 
 pages = Blueprint("visits", __name__, url_prefix="/customers/<id:customer_id>/visits")
 
 
-def of_customer(database: Database, customer_id: int) -> list[Row]:
-    """Return a customer's visits, the latest first."""
+@dataclass(frozen=True)
+class Page:
+    """Some of a customer's visits, the latest first; `older` is where the next page begins."""
+
+    rows: list[Row]
+    older: str | None
+
+
+def of_customer(
+    database: Database, customer_id: int, before: Place | None, size: int = PAGE_SIZE
+) -> Page:
+    """Return a page of a customer's visits: the latest, or those that are older than a place."""
+    older = "AND (visited_on, id) < (%(day)s, %(number)s)" if before else ""
     with database.transaction() as cursor:
         cursor.execute(
-            "SELECT * FROM visits WHERE customer_id = %s ORDER BY visited_on DESC, id DESC",
+            f"SELECT * FROM visits WHERE customer_id = %(customer_id)s {older}"
+            " ORDER BY visited_on DESC, id DESC LIMIT %(limit)s",
+            {
+                "customer_id": customer_id,
+                "day": before and before.visited_on,
+                "number": before and before.number,
+                "limit": size + 1,
+            },
+        )
+        rows = cursor.fetchall()
+    last = rows[size - 1] if len(rows) > size else None
+    return Page(rows[:size], last and str(Place(last["visited_on"], last["id"])))
+
+
+def count(database: Database, customer_id: int) -> str:
+    """Return how many visits a customer has, as far as it is worth counting."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT count(*) AS total FROM (SELECT FROM visits WHERE customer_id = %s"
+            f" LIMIT {COUNT_MAXIMUM + 1}) AS counted",
             (customer_id,),
         )
-        return cursor.fetchall()
+        total = cursor.fetchone()["total"]
+    return str(total) if total <= COUNT_MAXIMUM else f"{COUNT_MAXIMUM}+"
 
 
 def find(database: Database, customer_id: int, visit_id: int) -> Row | None:

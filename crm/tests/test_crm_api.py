@@ -38,7 +38,7 @@ def test_visits(browser: Browser) -> None:
     path = "/api" + browser.add("Ada") + "/visits"
     created = browser.api("POST", path, {"date": "2024-01-31", "who": "Eve", "note": "Tea"})
     assert created.status_code == 201 and created.json["note"] == "Tea"
-    assert browser.client.get(path).json == {"visits": [created.json]}
+    assert browser.client.get(path).json == {"visits": [created.json], "next": None}
     assert browser.api("POST", path, {"date": 5, "who": "Eve"}).json["fields"].keys() == {"date"}
     assert browser.client.get("/api/customers/999999/visits").status_code == 404
     other = browser.api("POST", "/api/customers/999999/visits", {"date": "2024-01-31", "who": "E"})

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from application import sweeping
+from application import photos, sweeping
 from application.photos import Photo, Uploads
 from crm_browser import PASSWORD_HASH, Browser
 from crm_cluster import Cluster
@@ -47,6 +47,27 @@ def test_what_a_power_cut_left_goes_when_it_is_old(
     Uploads(uploads).write(Photo(young.name, b"just written"))
     assert sweep(app) == 2
     assert files() == [young.name]
+
+
+def test_of_many_files_few_are_held_at_a_time(
+    app: Flask, browser: Browser, uploads: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = [], photos.in_use
+
+    def in_use(cursor: object, names: list[str]) -> set[str]:
+        asked.append(len(names))
+        return real(cursor, names)
+
+    monkeypatch.setattr(sweeping, "BATCH", 2)
+    monkeypatch.setattr(photos, "in_use", in_use)
+    browser.add("Ada", photo=png())
+    kept = files()
+    for number in range(10, 14):
+        Uploads(uploads).write(Photo(f"{number}" * 32 + ".png", b"a photo"))
+    for path in uploads.rglob("*.png"):
+        aged(path)
+    assert sweep(app) == 4
+    assert (asked, files()) == ([2, 2, 1], kept)
 
 
 def test_what_customers_refer_to_stays(
