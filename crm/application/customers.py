@@ -63,15 +63,18 @@ def search(database: Database, query: str, number: int) -> Page:
         total = min(counted, COUNT_MAXIMUM)
         pages = max(1, -(-total // PAGE_SIZE))
         number = min(number, pages)
-        # Of the rows that are shown only, and not of those that are skipped.
-        cursor.execute(
-            "SELECT *, (SELECT max(visited_on) FROM visits WHERE customer_id = shown.id)"
-            f" AS last_visit FROM (SELECT * FROM customers {which}"
-            " ORDER BY lower(name), id LIMIT %(size)s OFFSET %(offset)s) AS shown"
-            " ORDER BY lower(name), id",
-            parameters | {"offset": (number - 1) * PAGE_SIZE},
-        )
-        return Page(cursor.fetchall(), number, pages, total, more=counted > total)
+        rows: list[Row] = []
+        if total:
+            # Only of those that are shown, and not of those that are skipped, all is read.
+            cursor.execute(
+                "SELECT *, (SELECT max(visited_on) FROM visits WHERE customer_id = customers.id)"
+                f" AS last_visit FROM customers WHERE id IN (SELECT id FROM customers {which}"
+                " ORDER BY lower(name), id LIMIT %(size)s OFFSET %(offset)s)"
+                " ORDER BY lower(name), id",
+                parameters | {"offset": (number - 1) * PAGE_SIZE},
+            )
+            rows = cursor.fetchall()
+        return Page(rows, number, pages, total, more=counted > total)
 
 
 def listed(database: Database, query: str, after: int) -> tuple[list[Row], bool]:

@@ -15,6 +15,7 @@ FIELDS_MAXIMUM = 100
 _HEAD_MAXIMUM = 4096
 # RFC 2046, section 5.1.1.
 _BOUNDARY_MAXIMUM = 70
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _UNREADABLE = "The form that was sent cannot be read."
 _NO_UTF8 = "What was sent is not UTF-8."
 
@@ -23,10 +24,7 @@ def check_query() -> None:
     """Refuse with 400 a query that is no UTF-8 or has too many fields."""
     query = request.query_string
     _check_fields(query.count(b"&") + 1)
-    try:
-        unquote_to_bytes(query).decode()
-    except UnicodeDecodeError:
-        abort(400, _NO_UTF8)
+    _check_utf8(query)
 
 
 def check(body: bytes, text_maximum: int) -> None:
@@ -41,19 +39,23 @@ def check(body: bytes, text_maximum: int) -> None:
 
 
 def _check(body: bytes, text_maximum: int) -> None:
-    if request.mimetype == "multipart/form-data":
-        _check_parts(body)
-        raw = body
-    elif request.mimetype == "application/x-www-form-urlencoded":
+    if request.mimetype == "application/x-www-form-urlencoded":
+        _check_text(len(body), text_maximum)
         _check_fields(body.count(b"&") + 1)
-        raw = unquote_to_bytes(body)
-    else:
-        return
-    texts = _texts()
-    if sum(len(text) for text in texts) > text_maximum:
+        _check_utf8(body)
+    elif request.mimetype == "multipart/form-data":
+        _check_parts(body)
+        texts = _texts()
+        _check_text(sum(len(text) for text in texts), text_maximum)
+        # Only werkzeug knows which bytes are text.
+        signs = sum(text.count(_REPLACEMENT) for text in texts)
+        if signs > body.count(_REPLACEMENT.encode()):
+            abort(400, _NO_UTF8)
+
+
+def _check_text(length: int, maximum: int) -> None:
+    if length > maximum:
         abort(413, "That is too much text.")
-    if sum(text.count("\ufffd") for text in texts) > raw.count("\ufffd".encode()):
-        abort(400, _NO_UTF8)
 
 
 def _check_parts(body: bytes) -> None:
@@ -75,6 +77,13 @@ def _check_parts(body: bytes) -> None:
 def _check_fields(count: int) -> None:
     if count > FIELDS_MAXIMUM:
         abort(400, "That has too many fields.")
+
+
+def _check_utf8(urlencoded: bytes) -> None:
+    try:
+        unquote_to_bytes(urlencoded).decode()
+    except UnicodeDecodeError:
+        abort(400, _NO_UTF8)
 
 
 def _texts() -> list[str]:

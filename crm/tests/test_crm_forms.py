@@ -27,7 +27,6 @@ def sent(browser: Browser, path: str, kind: str, body: bytes) -> TestResponse:
         ("multipart/form-data; boundary=é", PART + b"Ada" + END),
         ("multipart/form-data; boundary=" + "b" * 71, b"--" + b"b" * 71 + b"--"),
         (MULTIPART, b"before the first part\r\n" + PART + b"Ada" + END),
-        (MULTIPART, PART.replace(b'name="name"', b"name*=zz''x") + END),
         (MULTIPART, PART + b"Ada\xff" + END),
         (MULTIPART, PART + b"Ada"),
         (MULTIPART, PART + b"Ada" + END + PART),
@@ -46,10 +45,14 @@ def test_a_form_that_cannot_be_read(browser: Browser, path: str, kind: str, body
 
 
 def test_a_charset_that_nobody_knows(browser: Browser) -> None:
-    body = (
-        PART.replace(b"\r\n\r\n", b"\r\nContent-Type: text/plain; charset=zz\r\n\r\n") + b"A" + END
-    )
-    assert sent(browser, "/customers/new", MULTIPART, body).status_code in (303, 400)
+    """One version of werkzeug reads it, another does not."""
+    typed = PART.replace(b"\r\n\r\n", b"\r\nContent-Type: text/plain; charset=zz\r\n\r\n")
+    named = PART.replace(b'name="name"', b"name*=zz''x")
+    for part in (typed, named):
+        response = sent(browser, "/customers/new", MULTIPART, part + b"Ada" + END)
+        assert response.status_code in (303, 400, 422)
+    kind = "multipart/form-data; boundary*=zz''b"
+    assert sent(browser, "/customers/new", kind, PART + END).status_code in (400, 422)
 
 
 def test_the_sign_for_what_cannot_be_read_may_be_typed(browser: Browser) -> None:
@@ -62,6 +65,8 @@ def test_only_the_photo_of_a_form_may_be_big(browser: Browser) -> None:
     response = browser.post("/customers/new", name="Ada", notes=big, photo=png())
     assert response.status_code == 413 and big not in response.text
     assert browser.post("/customers/new", name="Ada", other=big, photo=png()).status_code == 413
+    body = b"name=Ada&notes=" + b"%" * bodies.FORM_MAXIMUM
+    assert sent(browser, "/customers/new", URLENCODED, body).status_code == 413
 
 
 @pytest.mark.parametrize("query", ["q=%ff", "q=\xff", "%ff=1", "a=&" * forms.FIELDS_MAXIMUM])
