@@ -33,8 +33,9 @@ timeout = 30
 graceful_timeout = 20
 # None: before another request on a connection, gunicorn would wait for the body that it refused.
 keepalive = 0
-# The proxy's address is not known here. All that is believed is X-Forwarded-Proto, and all it
-# decides is the Secure attribute of the session cookie of the client who sent it.
+# The proxy's address is not known here. All that gunicorn believes is X-Forwarded-Proto, and all it
+# decides is the Secure attribute of the session cookie of the client who sent it. By whom tries of
+# passwords are made, the application reads of X-Forwarded-For, where the proxy writes last.
 forwarded_allow_ips = "*"
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 # gunicorn 20 knows no such setting, and takes SCRIPT_NAME from everybody: see pre_request.

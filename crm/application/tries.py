@@ -13,8 +13,8 @@ from application.database import Database
 
 # Of one login from one address, and of all logins from one address: an office may have one.
 LOGIN_MAXIMUM, ADDRESS_MAXIMUM, MINUTES = 10, 50, 5
-# For how long a try waits for the outcome of others that go on, which may all be right.
-WAIT_SECONDS, POLL_SECONDS = 5.0, 0.1
+# For how long a try waits for others that go on and may all be right; the balancer waits for 30 s.
+WAIT_SECONDS, POLL_SECONDS = 15.0, 0.1
 # Whoever has one IPv6 address has all of such a network: RFC 6177, section 2.
 _IPV6_PREFIX = 64
 
