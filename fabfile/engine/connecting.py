@@ -213,7 +213,7 @@ def _hop(login: LoginLike, way: Settings, given: str, before: Connection | None)
         gateway=before or False,
         config=Config(lazy=True, ssh_config=paramiko.SSHConfig()),
         connect_timeout=CONNECT_SECONDS,
-        connect_kwargs={"auth_strategy": identities},
+        connect_kwargs={"auth_strategy": identities, "auth_timeout": CONNECT_SECONDS},
     )
     files = " ".join(map(str, way.known_hosts))
     ssh = [

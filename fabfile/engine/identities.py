@@ -7,6 +7,7 @@ import getpass
 import logging
 import socket
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,10 @@ class SecondFactor(paramiko.AuthenticationException):
     """A server that has accepted a key, and asks for something more."""
 
 
+class Silent(paramiko.SSHException):
+    """A server that has greeted us, and does not answer a log-in in time."""
+
+
 class _Agent(AgentSSH):
     """The agent at a socket."""
 
@@ -54,6 +59,7 @@ class Identities(AuthStrategy):
         super().__init__(ssh_config=paramiko.SSHConfig())
         self.user = user
         self.locked: list[Path] = []
+        self._end = 0.0
         there = {file: _public(file) for file in files if file.is_file()}
         held = [key for key in _held(agent) if not only or key.asbytes() in there.values()]
         # An agent that has a key has its passphrase, too.
@@ -73,18 +79,27 @@ class Identities(AuthStrategy):
     def authenticate(self, transport: paramiko.Transport) -> list[SourceResult]:
         """Log in by one of the keys; raises SecondFactor where that is not enough (RFC 4252, 5.1).
 
-        Another one would be asked for at each machine, at the same time.
+        Another one would be asked for at each machine, at the same time. Raises Silent when the
+        transport's limit has passed without an answer.
         """
-        tried = super().authenticate(transport)
+        self._end = time.monotonic() + transport.auth_timeout
+        try:
+            tried = super().authenticate(transport)
+        except paramiko.AuthenticationException as error:
+            if time.monotonic() >= self._end:
+                raise Silent("no answer to a log-in") from error
+            raise
         wanted = tried[-1].result
         if wanted and isinstance(wanted, list):
             raise SecondFactor(", ".join(wanted))
         return tried
 
     def get_sources(self) -> Iterator[InMemoryPrivateKey]:
-        """Yield the keys, in the order in which they are tried."""
+        """Yield the keys, in the order in which they are tried, while there is time."""
         for key in self.keys:
             yield InMemoryPrivateKey(self.user, key)
+            if self._end and time.monotonic() >= self._end:
+                return
 
 
 def private_key(file: Path) -> paramiko.PKey:

@@ -6,7 +6,7 @@ import socket
 
 import paramiko
 
-from fabfile.engine.identities import Identities, SecondFactor
+from fabfile.engine.identities import Identities, SecondFactor, Silent
 from fabfile.engine.known_hosts import NotCertified, RevokedHostKey, UnknownHostKey
 from fabfile.engine.ssh_settings import Settings
 
@@ -97,6 +97,8 @@ def _of_the_network(error: Exception, way: Settings, where: str, host_from: str,
         return f"no answer from {where} within {limit} s; is it running, and there?"
     if isinstance(error, paramiko.SSHException) and "No existing session" in str(error):
         return f"{where} lets us in, but no SSH server speaks there; does the machine hang?"
+    if isinstance(error, Silent):
+        return f"{where} answers no log-in within {limit} s; does the machine hang?"
     if way.proxy and isinstance(error, (OSError, EOFError, paramiko.SSHException)):
         return f"no way to {where} by the ProxyCommand '{way.proxy}' ({reason(error)}); try it"
     if was_dropped(error):
@@ -121,7 +123,7 @@ def is_silence(error: Exception) -> bool:
     if isinstance(error, socket.gaierror):
         return False
     silent = ("opening channel", "No existing session", "SSH protocol banner")
-    return isinstance(error, (OSError, EOFError, paramiko.ChannelException)) or any(
+    return isinstance(error, (OSError, EOFError, paramiko.ChannelException, Silent)) or any(
         words in str(error) for words in silent
     )
 

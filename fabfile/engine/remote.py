@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import paramiko
@@ -64,6 +65,23 @@ class _Limit:
     def left(self) -> float:
         """The seconds that are left: a moment when it has run out, since 0 means no limit."""
         return max(0.01, self._end - time.monotonic())
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether it has run out."""
+        return time.monotonic() >= self._end
+
+
+@contextmanager
+def _closed_after(seconds: float, channel: paramiko.Channel | paramiko.Transport) -> Iterator[None]:
+    """Close it when the block takes longer: paramiko waits there without a limit."""
+    guard = threading.Timer(seconds, channel.close)
+    guard.daemon = True
+    guard.start()
+    try:
+        yield
+    finally:
+        guard.cancel()
 
 
 class Remote:
@@ -164,12 +182,20 @@ class Remote:
         """
         connection = self._connected()
         self.round_trips += 1
+        limit = _Limit(CONNECT_SECONDS)
         try:
-            channel: paramiko.Channel = connection.transport.open_session(timeout=CONNECT_SECONDS)
-            channel.exec_command(as_root(command, bool(self.sudo_password)))
+            channel: paramiko.Channel = connection.transport.open_session(timeout=limit.seconds)
+            with _closed_after(limit.seconds, channel):
+                channel.exec_command(as_root(command, bool(self.sudo_password)))
             if self.sudo_password:
                 channel.sendall(f"{self.sudo_password}\n".encode())
         except BROKEN as error:
+            if connection.is_connected and limit.is_over:
+                raise Absent(
+                    self.name,
+                    f"it lets us in, and begins no command within {limit.seconds:.0f} s; does the "
+                    "machine hang?",
+                ) from error
             raise self._broken(error) from error
         return channel
 
@@ -180,24 +206,20 @@ class Remote:
     def _send(self, channel: paramiko.Channel, data: bytes, limit: _Limit) -> None:
         """Send the input; who ends without having read all of it has said why."""
         # What the network does not take blocks below the channel, which has no limit for that.
-        guard = threading.Timer(limit.left + GUARD_SECONDS, channel.get_transport().close)
-        guard.daemon = True
-        guard.start()
-        try:
-            sent = 0
-            while sent < len(data):
-                channel.settimeout(limit.left)
-                taken = channel.send(data[sent : sent + CHUNK])
-                if not taken:
-                    return
-                sent += taken
-        except TimeoutError:
-            raise self._late(channel, limit, "") from None
-        except OSError:
-            if not channel.closed:
-                raise
-        finally:
-            guard.cancel()
+        with _closed_after(limit.left + GUARD_SECONDS, channel.get_transport()):
+            try:
+                sent = 0
+                while sent < len(data):
+                    channel.settimeout(limit.left)
+                    taken = channel.send(data[sent : sent + CHUNK])
+                    if not taken:
+                        return
+                    sent += taken
+            except TimeoutError:
+                raise self._late(channel, limit, "") from None
+            except OSError:
+                if not channel.closed:
+                    raise
 
     def _read(
         self, channel: paramiko.Channel, limit: _Limit, on_line: Callable[[str], None] | None

@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fabfile.engine.change import Change, Resource
+from fabfile.engine.remedies import remedy
 from fabfile.engine.remote import MachineError, Output, Remote
 from fabfile.engine.resources.pending import DIRECTORY, mark
 from fabfile.engine.survey import surveyed
 from fabfile.engine.waiting import AWAIT
 
 STATE = "/var/lib/crm-deployer"
+# How many of the last lines of a step that failed are shown.
+LINES = 15
 # os-release(5): prints "debian 12", or an empty line where nothing is said.
 SYSTEM = "( . /etc/os-release; echo $ID $VERSION_ID ) 2>/dev/null || echo"
 # One script at a time on a machine: a second deployer, or one whose first run was killed here,
@@ -56,15 +59,17 @@ def questions(resources: Sequence[Resource]) -> list[str]:
 
 @dataclass(frozen=True)
 class Failure:
-    """The step that failed on a machine: what it was, its exit code, its last lines."""
+    """The step that failed on a machine: what it was, its exit code, and what it said."""
 
     summary: str
     code: int
-    lines: list[str]
+    lines: Sequence[str]
 
     def __str__(self) -> str:
-        said = "".join(f"\n    {line}" for line in self.lines)
-        return f"'{self.summary}' failed with exit code {self.code}{said}"
+        helps = remedy("\n".join(self.lines))
+        said = "".join(f"\n    {line}" for line in self.lines[-LINES:])
+        failed = f"'{self.summary}' failed with exit code {self.code}"
+        return f"{failed}: {helps}{said}" if helps else f"{failed}{said}"
 
 
 class StepFailed(MachineError):
@@ -105,7 +110,7 @@ def apply(
     output: Output = remote.pipe(RECEIVE, archive, seconds=seconds, on_line=read)
     if output.code:
         summary = changes[step].summary if step >= 0 else "receive the changes"
-        said = [line for line in lines if not line.startswith("@@")][-15:]
+        said = [line for line in lines if not line.startswith("@@")]
         raise StepFailed(remote.name, str(Failure(summary, output.code, said)))
     for change in changes:
         if change.confirm:
@@ -123,7 +128,7 @@ def confirm(remote: Remote, change: Change) -> None:
     finally:
         fresh.close()
     if output.code:
-        said = output.text.strip().splitlines()[-15:]
+        said = output.text.strip().splitlines()
         raise MachineError(remote.name, str(Failure(f"keep: {change.summary}", output.code, said)))
 
 

@@ -53,13 +53,22 @@ finish_interrupted() { # SECONDS
   patiently "$1" dpkg --force-confold --force-confdef --configure -a
 }
 
+# Without that mode, apt-get ends well when a name does not resolve. Whoever has all packages of the
+# lists that are there needs no new ones.
 update_lists() { # SECONDS
-  patiently "$1" apt-get -qq update -o Acquire::Retries=3
+  retries=3
+  patiently "$1" apt-get -qq update -o Acquire::Retries="$retries" \
+    -o APT::Update::Error-Mode=any && return
+  say 'go on with the package lists that are there: they cannot be brought up to date'
+  # What was waited for in vain is not waited for again at each package; see resolv.conf(5).
+  retries=0
+  export RES_OPTIONS='timeout:1 attempts:1'
 }
 
 install_packages() { # SECONDS PACKAGE...
   patience=$1
   shift
-  patiently "$patience" apt-get -qq install -y --no-install-recommends -o Acquire::Retries=3 \
-    -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef "$@"
+  patiently "$patience" apt-get -qq install -y --no-install-recommends \
+    -o Acquire::Retries="${retries:-3}" -o Dpkg::Use-Pty=0 \
+    -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef "$@"
 }
