@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import paramiko
@@ -75,7 +75,12 @@ class _Limit:
 @contextmanager
 def _closed_after(seconds: float, channel: paramiko.Channel | paramiko.Transport) -> Iterator[None]:
     """Close it when the block takes longer: paramiko waits there without a limit."""
-    guard = threading.Timer(seconds, channel.close)
+
+    def close() -> None:
+        with suppress(*BROKEN):  # it may be closing from its other end, too
+            channel.close()
+
+    guard = threading.Timer(seconds, close)
     guard.daemon = True
     guard.start()
     try:

@@ -142,6 +142,10 @@ def _chosen(held: dict[str, Held], to: str) -> str:
     if not running:
         raise refuse("No release runs: fab deploy first.")
     current = running.most_common(1)[0][0]
+    if len(running) > 1:
+        current, is_way_back = _last_begun(held) or (current, False)
+        if is_way_back:
+            return current
     earlier = sorted(
         (moment, name)
         for h in held.values()
@@ -151,3 +155,16 @@ def _chosen(held: dict[str, Held], to: str) -> str:
     if not earlier:
         raise refuse(f"No release served before {current}, so there is none to go back to.")
     return earlier[-1][1]
+
+
+def _last_begun(held: dict[str, Held]) -> tuple[str, bool] | None:
+    """Return which of several releases that run came last, and whether as a way back; if known.
+
+    Several do when a change was cut short. A release that the server has had before came back to
+    it, and going back again is to go on with that.
+    """
+    latest = [(h.history[-1][0], server) for server, h in held.items() if h.current and h.history]
+    if not latest:
+        return None
+    history = [name for _, name in held[max(latest)[1]].history]
+    return history[-1], history[-1] in history[:-1]

@@ -121,6 +121,16 @@ def test_going_back_is_to_the_release_that_ran_before() -> None:
     assert rollback._chosen({"s1": held("c", "a", "b", "c")}, "a") == "a"
 
 
+def test_going_back_goes_on_where_it_was_cut_short() -> None:
+    back, ahead = held("a", "a", "b", "a"), held("b", "a", "b")
+    for servers in ([back, ahead, ahead], [back, back, ahead]):
+        assert rollback._chosen(dict(zip(("s1", "s2", "s3"), servers, strict=True)), "") == "a"
+    # A deployment that was cut short is not gone on with.
+    new, old = held("b", "a", "b"), held("a", "a")
+    for servers in ([new, old, old], [new, new, old]):
+        assert rollback._chosen(dict(zip(("s1", "s2", "s3"), servers, strict=True)), "") == "a"
+
+
 def test_a_release_that_no_server_keeps_is_no_way_back() -> None:
     assert rollback._chosen({"s1": held("c", "a", "b", "c", kept="ac")}, "") == "a"
     assert "there are c, a" in refusal(
