@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from fabfile.tiers.app.checks.browser import png
 from tests.lab import places
-from tests.lab.commands import as_root, run
+from tests.lab.commands import as_root, run, wait_for
 from tests.lab.packages import borrowed
 from tests.lab.relay import relay
 
@@ -156,6 +157,28 @@ def test_a_full_disk_is_said_and_got_over(repaired, tmp_path):
         repaired.do("s2", f"rm {own}/filler")
         repaired.fab("app.deploy")
         repaired.assert_nothing_to_do()
+
+
+def test_a_full_volume_refuses_photos_in_a_sentence_and_all_else_goes_on(repaired):
+    person, count = repaired.person(), "SELECT count(*) FROM customers"
+    before = repaired.sql(count, "crm")
+    # What is to stay free of each brick's disk: all of it.
+    repaired.do("nas1", "gluster --mode=script volume set nas storage.reserve 100")
+    write = "touch /mnt/nas/crm/.full 2>&1 && rm /mnt/nas/crm/.full || :"
+    try:
+        wait_for("the volume to be full", lambda: "No space" in repaired.do("s1", write), 30)
+        answer = person.upload(png())
+        assert answer.status_code == 503, answer.text
+        assert "Photos cannot be stored or shown right now, so nothing was changed" in answer.text
+        assert person.get("/customers").status_code == 200
+        assert repaired.sql(count, "crm") == before
+    finally:
+        repaired.do("nas1", "gluster --mode=script volume reset nas storage.reserve")
+    wait_for("the volume to have room", lambda: repaired.do("s1", write) == "", 30)
+    repaired.await_answer()
+    answer = person.upload(png())
+    assert answer.status_code == 303, answer.text
+    person.photo_of(answer.headers["Location"])
 
 
 @pytest.mark.parametrize("words", [["deploy"], ["plan"], ["add-server", "--name", "s4"]])

@@ -9,7 +9,9 @@ import paramiko
 import pytest
 
 from fabfile.engine import connecting, remote
-from fabfile.engine.remote import Absent, Remote
+from fabfile.engine.converge import MachineErrors
+from fabfile.engine.remote import Absent, MachineError, Remote
+from fabfile.operations import session
 
 LIMIT = 1
 
@@ -93,3 +95,14 @@ def test_silence_is_told_in_time_wherever_it_begins(login, silent_at, said):
     assert time.monotonic() - begin < 3 * LIMIT
     assert str(caught.value).startswith("m1: ") and str(caught.value).endswith(said)
     there.close()
+
+
+def test_who_is_silent_is_waited_for_once():
+    asked = []
+    remotes = {
+        name: SimpleNamespace(name=name, run=lambda _, name=name: asked.append(name))
+        for name in ("m1", "m2", "m3")
+    }
+    found = MachineErrors([Absent("m1", "no answer"), MachineError("m2", "refuses")])
+    assert session._all_errors(found, remotes) is found
+    assert sorted(asked) == ["m2", "m3"]
