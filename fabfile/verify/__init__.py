@@ -12,7 +12,7 @@ from fabfile.engine.remote import MachineError, Remote
 from fabfile.engine.script import SYSTEM
 from fabfile.scenario import Scenario
 from fabfile.tiers import TIERS
-from fabfile.verify import matrix, perimeter, services
+from fabfile.verify import clocks, matrix, perimeter, services
 from fabfile.verify.check import Check, Site, Unreachable
 
 __all__ = ["Check", "verify"]
@@ -21,8 +21,9 @@ __all__ = ["Check", "verify"]
 def verify(scenario: Scenario) -> Iterator[Check]:
     """Check the whole scenario; answers every check as soon as it is known, whatever failed."""
     # Whatever ends this early waits for the checks under way: they remove what they have written.
-    with _site(scenario) as site, ThreadPoolExecutor(8) as pool:
-        running = [pool.submit(room.checks, site) for room in rooms()]
+    groups = rooms()
+    with _site(scenario) as site, ThreadPoolExecutor(len(groups)) as pool:
+        running = [pool.submit(room.checks, site) for room in groups]
         try:
             for group in running:
                 yield from group.result()
@@ -34,7 +35,7 @@ def verify(scenario: Scenario) -> Iterator[Check]:
 def rooms() -> list[ModuleType]:
     """Return the modules that hold checks: those of each tier, and what spans them."""
     found = [tier.room("checks") for tier in TIERS.values()]
-    return [*(room for room in found if room), services, perimeter, matrix]
+    return [*(room for room in found if room), services, clocks, perimeter, matrix]
 
 
 def _hurry(site: Site) -> None:

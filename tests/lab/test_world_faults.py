@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from fabfile.tiers.app.checks.browser import png
+from fabfile.verify import _site, clocks
 from tests.lab import places
 from tests.lab.commands import as_root, run, wait_for
 from tests.lab.packages import borrowed
@@ -37,7 +38,8 @@ export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=-
 export DONT_FAKE_MONOTONIC=1
 exec /usr/bin/apt-get -o APT::Sandbox::User=root "$@"
 SH
-chmod 755 /usr/local/sbin/apt-get
+printf '#!/bin/sh\nexec /usr/bin/date -d "30 days ago" "$@"\n' >/usr/local/sbin/date
+chmod 755 /usr/local/sbin/apt-get /usr/local/sbin/date
 mv /var/lib/apt/lists /var/lib/apt/lists-before
 mkdir -p /var/lib/apt/lists/partial
 """
@@ -106,20 +108,23 @@ def test_what_dpkg_has_by_half_is_finished_or_named(repaired, work):
 
 
 def test_a_clock_that_is_behind_is_said(repaired, work):
-    # The clock is this computer's, and so is only what apt sees of it.
+    # The clock is this computer's: apt and date are shown another one.
     with borrowed(repaired, "s2", "libfaketime"):
         repaired.do("s2", CLOCK)
         try:
             done = repaired.fab("app.deploy", config=work, code=1, limit=120)
+            with _site(repaired.scenario) as site:
+                (check,) = clocks.checks(site)
         finally:
             repaired.do(
                 "s2",
-                "rm -r /usr/local/sbin/apt-get /var/lib/apt/lists; cd /var/lib/apt\n"
+                "rm -r /usr/local/sbin/* /var/lib/apt/lists; cd /var/lib/apt\n"
                 "mv lists-before lists",
             )
         said = sentence(done, "s2")
         assert f"'install {UNPACKED}' failed" in said and "its clock is behind" in said, done.text
         assert "set it, as by 'timedatectl set-ntp true' there" in said
+        assert not check.ok and check.seen.startswith("s2 is 720 h 0 min behind"), check
         repaired.fab("app.deploy", config=work, limit=120)
         repaired.do("s2", f"apt-get -qq purge -y {UNPACKED} >/dev/null 2>&1")
 
