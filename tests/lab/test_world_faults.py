@@ -118,8 +118,8 @@ def test_a_clock_that_is_behind_is_said(repaired, work):
         finally:
             repaired.do(
                 "s2",
-                "rm -r /usr/local/sbin/apt-get /usr/local/sbin/date /var/lib/apt/lists; cd /var/lib/apt\n"
-                "mv lists-before lists",
+                "rm -r /usr/local/sbin/apt-get /usr/local/sbin/date /var/lib/apt/lists\n"
+                "cd /var/lib/apt; mv lists-before lists",
             )
         said = sentence(done, "s2")
         assert f"'install {UNPACKED}' failed" in said and "its clock is behind" in said, done.text
