@@ -16,6 +16,7 @@ from fabfile.scenario.authority import (
     MACHINE_DAYS,
     Certificate,
     due,
+    entry,
     read,
     write,
 )
@@ -35,24 +36,17 @@ USAGES = (
 
 def make(scenario: Scenario) -> None:
     """Issue those that are missing or end soon, if any: what each operation begins with."""
-    wanted = {machine.name: names_of(scenario, machine.name) for machine in scenario.certified}
+    wanted = [entry(each.name, each.addresses.values()) for each in scenario.certified]
     if not wanted:
         return
     known = read(scenario.state)
     if missing := due(known, wanted):
-        for name in missing:
-            known[name] = _issued(scenario, name, wanted.get(name, ()), known)
+        for each in missing:
+            known[each] = _issued(scenario, each, known)
         write(scenario.state, known)
 
 
-def names_of(scenario: Scenario, name: str) -> tuple[str, ...]:
-    """Return what others may call a machine: its name and its addresses."""
-    return (name, *map(str, scenario.machine(name).addresses.values()))
-
-
-def _issued(
-    scenario: Scenario, name: str, names: tuple[str, ...], known: dict[str, Certificate]
-) -> Certificate:
+def _issued(scenario: Scenario, wanted: str, known: dict[str, Certificate]) -> Certificate:
     """Return a new certificate; the authority keeps its key, a machine gets another one."""
     # Here, because most operations issue none.
     from cryptography.hazmat.primitives import hashes
@@ -64,32 +58,32 @@ def _issued(
         load_pem_private_key,
     )
 
-    def loaded(entry: str) -> EllipticCurvePrivateKey:
-        key = load_pem_private_key(known[entry].key.encode(), None)
+    def loaded(of: str) -> EllipticCurvePrivateKey:
+        key = load_pem_private_key(known[of].key.encode(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)  # they are ours
         return key
 
+    name, *addresses = wanted.split()
     again = name == AUTHORITY and AUTHORITY in known
     key = loaded(AUTHORITY) if again else ec.generate_private_key(ec.SECP256R1())
     signer = key if name == AUTHORITY else loaded(AUTHORITY)
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(
         days=AUTHORITY_DAYS if name == AUTHORITY else MACHINE_DAYS
     )
-    signed = _described(scenario.name, name, names, key, signer, until).sign(
+    signed = _described(scenario.name, name, addresses, key, signer, until).sign(
         signer, hashes.SHA256()
     )
     return Certificate(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
         signed.public_bytes(Encoding.PEM).decode(),
         until.isoformat(),
-        names,
     )
 
 
 def _described(
     scenario: str,
     name: str,
-    names: tuple[str, ...],
+    addresses: list[str],
     key: EllipticCurvePrivateKey,
     signer: EllipticCurvePrivateKey,
     until: datetime,
@@ -121,9 +115,11 @@ def _described(
         signs = dict.fromkeys(USAGES, False) | {"key_cert_sign": True, "crl_sign": True}
         return described.add_extension(x509.KeyUsage(**signs), critical=True)
     # pgBackRest compares an address with the names of hosts only, and others with addresses.
-    alternatives = [x509.DNSName(each) for each in names]
-    addresses = [x509.IPAddress(ip_address(each)) for each in names[1:]]
+    alternatives = [
+        *(x509.DNSName(each) for each in (name, *addresses)),
+        *(x509.IPAddress(ip_address(each)) for each in addresses),
+    ]
     both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     return described.add_extension(
-        x509.SubjectAlternativeName([*alternatives, *addresses]), critical=False
+        x509.SubjectAlternativeName(alternatives), critical=False
     ).add_extension(x509.ExtendedKeyUsage(both), critical=False)

@@ -24,57 +24,52 @@ AUTHORITY = "*"
 
 @dataclass(frozen=True)
 class Certificate:
-    """A private key and a certificate for it, as PEM; `until` is when that ends, as ISO 8601.
-
-    `names` are what its machine is called, and its addresses.
-    """
+    """A private key and a certificate for it, as PEM; `until` is when that ends, as ISO 8601."""
 
     key: str
     certificate: str
     until: str
-    names: tuple[str, ...]
 
     def lasts(self, days: int, now: datetime) -> bool:
         """Return whether a third of its time, `days` in all, is left."""
         return datetime.fromisoformat(self.until) - now > timedelta(days=days) / 3
 
 
-def certificate(state: Path, name: str) -> Certificate:
-    """Return the certificate of a machine; raises SecretError when none has been issued."""
+def entry(name: str, addresses: Iterable[object]) -> str:
+    """Return the entry of a machine's certificate: its name and its addresses.
+
+    Who changes an address and changes it back has the certificate of before, which is deployed.
+    """
+    return " ".join([name, *map(str, addresses)])
+
+
+def certificate(state: Path, wanted: str) -> Certificate:
+    """Return the certificate of an entry; raises SecretError when none has been issued."""
     try:
-        return read(state)[name]
+        return read(state)[wanted]
     except KeyError:
+        name, *_ = wanted.split()
         raise SecretError(f"{name} has no certificate in {state / FILE}: deploy makes it") from None
 
 
 def due(
-    known: dict[str, Certificate], wanted: dict[str, tuple[str, ...]], now: datetime | None = None
+    known: dict[str, Certificate], wanted: Iterable[str], now: datetime | None = None
 ) -> list[str]:
-    """Return the entries that must be issued, the authority first; `wanted` has each one's names.
-
-    Those that are missing, end soon, or are of other names.
-    """
+    """Return the entries that must be issued, the authority first: those missing or ending soon."""
     now = now or datetime.now(UTC)
-    days = dict.fromkeys(wanted, MACHINE_DAYS) | {AUTHORITY: AUTHORITY_DAYS}
     return [
-        name
-        for name, names in _named(wanted)
-        if name not in known or known[name].names != names or not known[name].lasts(days[name], now)
+        each
+        for each in (AUTHORITY, *wanted)
+        if each not in known
+        or not known[each].lasts(AUTHORITY_DAYS if each == AUTHORITY else MACHINE_DAYS, now)
     ]
-
-
-def _named(wanted: dict[str, tuple[str, ...]]) -> Iterable[tuple[str, tuple[str, ...]]]:
-    return [(AUTHORITY, ()), *wanted.items()]
 
 
 def read(state: Path) -> dict[str, Certificate]:
     """Return entry -> certificate, as far as any were issued."""
     file = state / FILE
     found = json.loads(file.read_text()) if file.exists() else {}
-    return {
-        name: Certificate(each["key"], each["certificate"], each["until"], tuple(each["names"]))
-        for name, each in found.items()
-    }
+    return {name: Certificate(**each) for name, each in found.items()}
 
 
 def write(state: Path, known: dict[str, Certificate]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from fabfile.scenario.authority import AUTHORITY, Certificate, certificate
+from fabfile.scenario.authority import AUTHORITY, Certificate, certificate, entry
 from fabfile.scenario.credentials import digest, secret
 from fabfile.scenario.debian import BY_CODENAME, Debian, debian
 from fabfile.scenario.inventory import Inventory
@@ -205,7 +205,7 @@ class Scenario:
 
     def certificate(self, machine: Machine) -> Certificate:
         """Return a machine's certificate; raises SecretError when none has been issued."""
-        return certificate(self.state, machine.name)
+        return certificate(self.state, entry(machine.name, machine.addresses.values()))
 
     @property
     def authority(self) -> str:
