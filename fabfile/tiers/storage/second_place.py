@@ -112,7 +112,7 @@ def begun(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         Run(
             "copy the backups to the second place",
-            f"rm -f {TOLD}\nsaid=$({run(scenario, 'now')} 2>&1) || {failed}",
+            f"rm -f {TOLD}\nsaid=$({{ {run(scenario, 'now')}; }} 2>&1) || {failed}",
             unless=f"[ -e {TOLD} ]",
             after=(CONFIG, KEY, KNOWN_HOSTS),
             seconds=SECONDS,
