@@ -39,7 +39,8 @@ mount -t overlay -o "lowerdir=$2,upperdir=upper,workdir=work" overlay root
 mount --rbind /dev root/dev
 mkdir -p root/run/sshd root/etc/second root/srv/second
 cp config host let-in root/etc/second
-chown -R 0:0 root/etc/second root/srv/second
+chown -R 0:0 root/etc/second
+chown 0:0 root/srv/second
 chmod 600 root/etc/second/host
 grep -q "^$3:" root/etc/passwd || chroot root useradd -p '*' -d / "$3"
 install -d -o 4711 -g 4711 root/srv/second/crm

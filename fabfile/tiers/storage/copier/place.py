@@ -16,6 +16,9 @@ STAMP = "%Y%m%dT%H%M%SZ"
 DATED = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ", re.M)
 # rclone, "List of exit codes": no such directory, no such file.
 NOTHING = (3, 4)
+# It asks for whichever kind of key it likes best, and not for those that are known.
+MISMATCH = "knownhosts: key mismatch"
+HINT = " (known_hosts must have each kind of key that the host has: 'ssh-keyscan' prints them)"
 # Who need not find any.
 LENIENT = ("lsf", "deletefile", "rmdirs")
 
@@ -63,7 +66,7 @@ class Place:
             name, _, value = line.partition(" = ")
             if name.endswith(("key_id", "access_key")):
                 last = last.replace(value, "********")
-        return last
+        return last + HINT if MISMATCH in last else last
 
     def at(self, *words: str) -> str:
         """Return what is at a path below the root, as rclone takes it."""
