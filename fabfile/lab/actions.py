@@ -74,8 +74,11 @@ def up(scenario: Scenario, request: Request) -> None:
     _on_each(busy, work)
     others = [m for m in lab_machines(scenario) if m.name in made and m not in busy]
     refreshed = _refresh(scenario, request, others)
-    # They may be booting still: started by a run that was killed.
-    _on_each([m for m in others if m.name in running], lambda m: machines.await_ssh(lab, m))
+    # They may be booting still: started by a run that was killed. Whoever wants some machines does
+    # not wait for others, which may hang.
+    asked = {*request.machines} or {*running}
+    booting = [machine for machine in others if machine.name in running & asked]
+    _on_each(booting, lambda machine: machines.await_ssh(lab, machine))
     seconds = time.monotonic() - begin
     if busy:
         say(f"lab     {counted(len(busy), 'machine')} up after {seconds:.1f} s")
