@@ -72,7 +72,7 @@ def drift(lab: Lab) -> None:
     change_application()
     lab.do("lb", "echo '# by hand' >>/etc/haproxy/haproxy.cfg")
     lab.do("fw", "iptables -I FORWARD -p tcp --dport 9 -j DROP")
-    lab.do("bbdd", "echo '# by hand' | tee -a /etc/postgresql/*/main/conf.d/crm.conf")
+    lab.do("bbdd", "echo '# by hand' | tee -a /etc/postgresql/*/main/pg_hba.conf")
     lab.do("s2", "rm /etc/crm-deployer/crm.env")
 
 
