@@ -16,7 +16,6 @@ from fabfile.scenario.authority import (
     MACHINE_DAYS,
     Certificate,
     due,
-    entry,
     read,
     write,
 )
@@ -36,7 +35,7 @@ USAGES = (
 
 def make(scenario: Scenario) -> None:
     """Issue those that are missing or end soon, if any: what each operation begins with."""
-    wanted = [entry(each.name, each.addresses.values()) for each in scenario.certified]
+    wanted = [scenario.certificate_entry(each) for each in scenario.certified]
     if not wanted:
         return
     known = read(scenario.state)

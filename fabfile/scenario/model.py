@@ -205,7 +205,12 @@ class Scenario:
 
     def certificate(self, machine: Machine) -> Certificate:
         """Return a machine's certificate; raises SecretError when none has been issued."""
-        return certificate(self.state, entry(machine.name, machine.addresses.values()))
+        return certificate(self.state, self.certificate_entry(machine))
+
+    def certificate_entry(self, machine: Machine) -> str:
+        """Return what a machine's certificate is issued for: where other machines find it."""
+        found = (self.address(machine, seen_by=other) for other in self.certified)
+        return entry(machine.name, dict.fromkeys(found))
 
     @property
     def authority(self) -> str:

@@ -38,7 +38,7 @@ def place(lab):
 
 @pytest.fixture(scope="module")
 def person(repaired, place):
-    """Give a function that runs a task as that user, who has the key and the passwords."""
+    """Give a function that runs a task as that user, who has keys, passwords and authority."""
     entries = repaired.entries
     del entries["NETWORKS"]["management"], entries["MACHINES"]["control"]
     for machine in entries["MACHINES"].values():
@@ -47,7 +47,8 @@ def person(repaired, place):
     entries["LAB"]["directory"] = str(place / "nowhere" / "lab")
     state = place / "checkout" / ".state" / places.NAME
     state.mkdir(parents=True)
-    for name in ("id_ed25519", "id_ed25519.pub", "known_hosts", "secrets.json"):
+    keys = ("id_ed25519", "id_ed25519.pub", "known_hosts")
+    for name in (*keys, "secrets.json", "authority.json"):
         shutil.copy(places.STATE / name, state)
     places.write(entries, place / "checkout" / "config.py")
     as_root("chown", "-R", f"{USER}:{USER}", place / "checkout", place / "home")
