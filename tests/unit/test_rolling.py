@@ -45,12 +45,29 @@ def test_what_served_before_is_put_back_whichever_application_it_was(scenario, n
 def test_a_machine_on_which_nothing_ran_so_far_serves_nothing(scenario, tmp_path):
     # As it is where host.nft is there already: a systemctl that takes "*.service" for all of them.
     systemctl = tmp_path / "systemctl"
-    systemctl.write_text("#!/bin/sh\nprintf '0\\n1\\n'\n")
+    systemctl.write_text("#!/bin/sh\ncase $* in *'*'*) printf '0\\n1\\n' ;; *) echo 0 ;; esac\n")
     systemctl.chmod(0o755)
     for script in (servers.keep_previous(scenario), app._alone(scenario).unless):
         script = f"PATH={tmp_path}:$PATH\n{script.replace('/etc/crm-deployer', str(tmp_path))}"
         done = subprocess.run(["sh"], input=script, text=True, capture_output=True)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_server_whose_variables_were_removed_serves_all_the_same(scenario, tmp_path):
+    # Or it would be restarted in the middle of what users ask.
+    (tmp_path / "abc").mkdir()
+    with subprocess.Popen(["sleep", "60"], cwd=tmp_path / "abc") as process:
+        systemctl = tmp_path / "systemctl"
+        systemctl.write_text(f"#!/bin/sh\necho {process.pid}\n")
+        systemctl.chmod(0o755)
+        (tmp_path / "crm.service").touch()
+        script = servers.keep_previous(scenario)
+        for path in ("/etc/crm-deployer", "/etc/systemd/system", "/var/lib/crm-deployer"):
+            script = script.replace(path, str(tmp_path))
+        script = f"PATH={tmp_path}:$PATH\n{script}"
+        done = subprocess.run(["sh"], input=script, text=True, capture_output=True)
+        process.kill()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "crm abc\n", "")
 
 
 def configuration_key(machine, tmp_path, now: str, wanted: str) -> str:

@@ -15,11 +15,8 @@ holdings() { # HOME: prints the releases of an application: `current`, `keeps` a
 }
 
 keep_previous() { # NAME: prints application and release that serve here, and keeps their files
-  cd "$environments" 2>/dev/null || return 0
-  for file in "$1.env" *.env; do
-    # Without any, the pattern stands for itself, and systemctl would take it for all services.
-    [ -e "$file" ] || continue
-    name=${file%.env}
+  # Who serves is told by the process: its file of variables may have been removed.
+  for name in "$1" $(find "$environments" -name '*.env' 2>/dev/null | sed 's:.*/::; s/\.env$//'); do
     main=$(systemctl show -P MainPID "$name.service") || continue
     [ "$main" -gt 0 ] || continue
     serves=$(readlink "/proc/$main/cwd") || continue
@@ -27,7 +24,7 @@ keep_previous() { # NAME: prints application and release that serve here, and ke
     rm -rf "$previous" && mkdir -p "$previous/processes" || return
     cp -a "$units/$name.service" "$previous/unit"
     find "$units" -maxdepth 1 -name "$name@*.service" -exec cp -a -t "$previous/processes" {} +
-    cp -a "$file" "$previous/env"
+    [ ! -e "$environments/$name.env" ] || cp -a "$environments/$name.env" "$previous/env"
     echo "$name $(basename "$serves")"
     return
   done
@@ -39,7 +36,7 @@ put_back() { # NAME OTHER: what keep_previous kept is in its place again, and OT
   rm -f "$units/$1@"*.service
   find "$previous/processes" -name '*.service' -exec cp -a -t "$units" {} +
   cp -a "$previous/unit" "$units/$1.service"
-  cp -a "$previous/env" "$environments/$1.env"
+  [ ! -e "$previous/env" ] || cp -a "$previous/env" "$environments/$1.env"
   if [ "$1" != "$2" ]; then
     systemctl disable --now "$2.service"
     systemctl enable "$1.service"
