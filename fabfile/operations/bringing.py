@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import replace
 
 from fabfile import pipeline
 from fabfile.engine.converge import Stage
+from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations import restoring
 from fabfile.operations.deployment import bring
 from fabfile.operations.progress import console
 from fabfile.operations.session import operation, refuse, scenario
-from fabfile.scenario import Scenario
+from fabfile.scenario import Machine, Scenario
+from fabfile.tiers.database import restoring as database
 from fabfile.tiers.storage import backup, repository
 from fabfile.tiers.storage.backup_checks import without
 
@@ -35,6 +38,7 @@ def restore(to: str, yes: bool, wait: bool) -> None:
     if not yes:
         restoring.agree(restoring.said_beforehand(wanted, machine, moment))
     console.print(f"bringing back what {wanted.second_place.name} has", markup=False)
+    _refuse_database(wanted, machine)
     names = [each.name for each in wanted.tier("storage")]
     with operation(wanted, names, "backup.restore", wait) as remotes:
         bring(wanted, _before(wanted), remotes, started)
@@ -42,6 +46,20 @@ def restore(to: str, yes: bool, wait: bool) -> None:
         bring(wanted, _of(wanted, ("backup",)), remotes, time.monotonic())
     restoring.restore(to, True, wait)
     console.print("'fab deploy' brings the rest")
+
+
+def _refuse_database(wanted: Scenario, machine: Machine) -> None:
+    """Raise Exit when there is a database: what it holds is newer than what is brought."""
+    with closing(Remote(machine.name, machine.ssh)) as remote:
+        try:
+            there = remote.run(database.has_database(wanted), seconds=20).code == 0
+        except MachineError as error:
+            raise refuse(str(error)) from None
+    if there:
+        raise refuse(
+            f"{machine.name} has a database, and what the second place has is older: 'fab deploy' "
+            f"backs up what is there; or move it away on {machine.name}, to have the older one."
+        )
 
 
 def _of(wanted: Scenario, names: tuple[str, ...]) -> list[Stage]:

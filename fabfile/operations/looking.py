@@ -10,7 +10,7 @@ from invoke.exceptions import Exit
 
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations.progress import console, hide
-from fabfile.operations.restoring import SECONDS, impossible, info, keeper, moment_of
+from fabfile.operations.restoring import SECONDS, impossible, info, keeper, moment_of, timeline
 from fabfile.operations.session import refuse, scenario
 from fabfile.scenario import Scenario
 from fabfile.scenario.credentials import known_secrets
@@ -38,7 +38,7 @@ def restore_into(to: str, name: str) -> None:
         if storage.run(f"[ ! -e {place} ]").code:
             raise refuse(f"{place} is there already on {storage.name}: name another one.")
         target = moment.isoformat(sep=" ") if moment else ""
-        _run(wanted, remote, scratch.into(wanted, name, target))
+        _run(wanted, remote, scratch.into(wanted, name, target, timeline(wanted, moment)))
         until = moment.timestamp() if moment else time.time()
         _run(wanted, storage, backup.run_uploads(wanted, f"into {until} {place}"))
     console.print(

@@ -95,6 +95,13 @@ def info(wanted: Scenario) -> str:
     return done.text
 
 
+def timeline(wanted: Scenario, moment: datetime | None) -> str:
+    """Return the timeline that the database was on at a time; raises Exit when nobody can tell."""
+    with closing(keeper(wanted)) as remote:
+        found = remote.run(repository.histories()).text
+    return database.timeline(found, moment.timestamp() if moment else time.time())
+
+
 def keeper(wanted: Scenario) -> Remote:
     """Return a connection to a storage server that has the backups; raises Exit without any."""
     if not repository.keepers(wanted):
@@ -155,7 +162,8 @@ def bring_back(
         }
         carry_out(wanted, begun, prepared, remotes, started)
     served = _serving(wanted, remotes)
-    stages, plan = _steps(wanted, machine, moment, number, served)
+    on = timeline(wanted, moment)
+    stages, plan = _steps(wanted, moment, number, on, served)
     _carry_out(wanted, stages, plan, remotes, serve)
 
 
@@ -243,17 +251,17 @@ def _prepared(wanted: Scenario, machine: Machine) -> Stage:
 
 
 def _steps(
-    wanted: Scenario, machine: Machine, moment: datetime | None, number: str, apps: list[str]
+    wanted: Scenario, moment: datetime | None, number: str, on: str, apps: list[str]
 ) -> tuple[list[Stage], Plan]:
     """Return the stages, and the changes of each; `apps` are where the application is."""
     target = moment.isoformat(sep=" ") if moment else ""
-    name = machine.name
+    (name,) = (each.name for each in wanted.tier("database"))
     stop = Change("stop", "stop the application", servers.stopped(wanted))
     start = [service.restarting() for service in app.services(wanted)]
     plan: dict[str, dict[str, list[Change]]] = {
         "stop": {each: [stop] for each in apps},
         "keep": {name: [database.handed_over(wanted, number)]},
-        "restore": {name: [database.restored(wanted, target)]},
+        "restore": {name: [database.restored(wanted, target, on)]},
         "serve": {each: start for each in apps},
     }
     order = {"stop": (), "keep": ("stop",), "restore": ("keep",), "serve": ("restore",)}

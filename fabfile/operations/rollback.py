@@ -59,6 +59,12 @@ def rollback(
         if agreed and agreed != way:
             raise refuse("Somebody changed releases or database meanwhile: run it again.")
         if way.moment:
+            to = way.moment.isoformat(sep=" ")
+            console.print(
+                f'where this ends early: invoke backup.restore --to "{to}", and then fab '
+                f"app.rollback --to {way.release}",
+                markup=False,
+            )
             number = system(restoring.info(wanted))
             restoring.bring_back(wanted, way.moment, number, remotes, started, serve=False)
         pinned = replace(wanted, pinned=Pinned(way.release, way.holder))
@@ -85,7 +91,8 @@ def _way(wanted: Scenario, to: str, with_data: bool) -> Way:
     served = [max(t for t, r in h.history if r == release) for h in held.values() if h.had(release)]
     if not served:
         raise refuse(f"Nobody knows when {release} served, and so what the database was then.")
-    begun = _begun(wanted)
+    # By another clock than the database's, its own may seem to come later.
+    begun = [moment for moment, name in _begun(wanted) if name != release]
     moment = before(begun, datetime.fromisoformat(min(served)))
     if not moment:
         raise refuse(
@@ -97,8 +104,8 @@ def _way(wanted: Scenario, to: str, with_data: bool) -> Way:
     return Way(release, holder, moment)
 
 
-def _begun(wanted: Scenario) -> list[datetime]:
-    """Return when each migration began; raises Exit when the database cannot be asked."""
+def _begun(wanted: Scenario) -> list[tuple[datetime, str]]:
+    """Return when each migration began, and of which release; raises Exit when nobody can tell."""
     builder = wanted.builder
     try:
         with closing(Remote(builder.name, builder.ssh)) as remote:
@@ -108,7 +115,8 @@ def _begun(wanted: Scenario) -> list[datetime]:
     if done.code:
         said = hide(done.text.strip(), known_secrets(wanted.state))
         raise refuse(f"The database cannot be asked for its migrations: {said}")
-    return [datetime.fromisoformat(line) for line in done.text.split()]
+    lines = (line.split() for line in done.text.splitlines())
+    return [(datetime.fromisoformat(moment), name) for moment, name in lines]
 
 
 def before(begun: Sequence[datetime], served: datetime) -> datetime | None:

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from fabfile.tiers.app.volume import MOUNT
+from fabfile.tiers.database import restoring
+from fabfile.tiers.storage.mounting import whole
 from tests.lab import places
 from tests.lab.commands import wait_for
 
@@ -99,6 +102,21 @@ def test_it_goes_back_twice(lab):
     lab.sql("DELETE FROM customers WHERE name = 'first'", "crm")
 
 
+def test_it_goes_back_and_what_was_replaced_can_be_had_again(lab):
+    def last():
+        return lab.sql("SELECT name FROM customers ORDER BY id DESC LIMIT 1", "crm")
+
+    add(lab, "one")
+    first = between(lab)
+    add(lab, "two")
+    lab.invoke("backup.now")
+    second = between(lab)
+    for second_or_first, name in ((first, "one"), (second, "two"), (first, "one")):
+        lab.invoke("backup.restore", "--to", second_or_first, "--yes", limit=120)
+        assert last() == name
+    lab.sql("DELETE FROM customers WHERE name IN ('one', 'two')", "crm")
+
+
 @pytest.mark.parametrize(
     ("to", "said"),
     [
@@ -182,6 +200,13 @@ def without(lab, name):
         lab.hang_up(name)
         lab.invoke("lab.start", name)
         lab.await_healed(180)
+        # Whoever has not come back to one has too few when the next one dies.
+        reaches = f"{whole(MOUNT)} && echo all"
+        wait_for(
+            "all app servers to reach it",
+            lambda: all(lab.do(each, reaches, code=None) == "all\n" for each in lab.apps),
+            60,
+        )
 
 
 def pending(lab):
@@ -249,6 +274,16 @@ def test_a_log_that_would_fill_the_disk_is_given_up_and_that_is_told(lab):
     lab.invoke("backup.now")
     (check,) = [each for each in lab.checks(None)[1] if each["name"] == name]
     assert check["ok"], check
+
+
+def test_a_database_that_is_in_no_backup_is_not_replaced(lab):
+    # As after a person has put another cluster in the place of the one that is backed up.
+    add(lab, "kept")
+    number = lab.sql("SELECT system_identifier FROM pg_control_system()")
+    change = restoring.handed_over(lab.scenario, str(int(number) + 1))
+    said = lab.do("bbdd", f"say() {{ :; }}\n{change.script}", code=1)
+    assert "is not the one of the backups: 'invoke backup.now --anew' backs it up" in said, said
+    lab.sql("DELETE FROM customers WHERE name = 'kept'", "crm")
 
 
 def test_a_restore_that_was_cut_is_no_database(lab):

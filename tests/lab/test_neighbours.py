@@ -119,6 +119,8 @@ def without_cluster(repaired):
         f"systemctl stop {unit}; rm -rf {settings} {data}\n"
         f"mv {settings}.away {settings}; mv {data}.away {data}; systemctl start {unit}",
     )
+    # The backups are of the new one by now.
+    repaired.invoke("backup.now", "--anew")
 
 
 def test_a_cluster_that_the_package_has_not_made_is_made(without_cluster):

@@ -10,6 +10,7 @@ from invoke.exceptions import Exit
 from fabfile.engine.resources import File
 from fabfile.operations import restoring
 from fabfile.tiers.database import copying
+from fabfile.tiers.database import restoring as database
 from fabfile.tiers.storage import (
     backup,
     backup_checks,
@@ -237,3 +238,11 @@ def test_a_database_server_of_another_debian_is_said_to_be_why(scenario):
     scenario.systems.update(bbdd="debian 12")
     check, _uploads = backup_checks.checks(Site(scenario, {}))
     assert check.warning and "no storage server runs the Debian of the database" in check.seen
+
+
+@pytest.mark.parametrize(
+    ("moment", "on"), [(99, "current"), (100, "2"), (149.9, "2"), (150, "10"), (900, "10")]
+)
+def test_a_time_is_looked_for_on_the_timeline_that_the_database_was_on_then(moment, on):
+    assert database.timeline("150 0000000A.history\n100 00000002.history\n", moment) == on
+    assert database.timeline("", moment) == "current"

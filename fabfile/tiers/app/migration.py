@@ -119,9 +119,13 @@ def _way_back(scenario: Scenario) -> str:
 
 
 def begun(scenario: Scenario) -> str:
-    """Return shell that prints when the migration of each release began, in UTC, as ISO 8601."""
-    moment = """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
-    return _psql(scenario, f"SELECT {moment} FROM deployer.done WHERE what LIKE '{BEFORE} %';")
+    """Return shell that prints when each migration began, in UTC by ISO 8601, and of which release.
+
+    A line each.
+    """
+    moment = """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00 "')"""
+    what = f"{moment} || split_part(what, ' ', 3)"
+    return _psql(scenario, f"SELECT {what} FROM deployer.done WHERE what LIKE '{BEFORE} %';")
 
 
 def _locked(scenario: Scenario) -> str:

@@ -4,10 +4,32 @@
 
 unit=postgresql@${version:?}-main.service
 
-is_backed_up() { # SYSTEM: the cluster that runs is the one of the backups, by PostgreSQL's number for it
-  [ "$(echo 'SELECT system_identifier FROM pg_control_system();' | ask)" = "$1" ] || return 1
-  # Of one image, an empty one may have the same number; nothing of it was ever in the backups.
-  ! is_empty || [ "$(echo 'SELECT last_archived_wal IS NULL FROM pg_stat_archiver;' | ask)" = f ]
+keep_first() { # SYSTEM: begins to hand over what was written so far, and sets piece, if there is anything
+  export piece=
+  # An empty cluster, in the place of a lost one, has nothing of anybody's.
+  { has_data && ! is_empty; } || return 0
+  number=$("${programs:?}/pg_controldata" "$(data)" | sed -n 's/^Database system identifier: *//p')
+  [ "$number" = "$1" ] || {
+    echo "the database that is there is not the one of the backups: 'invoke backup.now --anew' backs" \
+      "it up; or move $(data) elsewhere, to have that of the backups in its place"
+    return 1
+  }
+  locate || systemctl start "$unit" || :
+  case $(echo 'SELECT pg_is_in_recovery();' | ask) in
+  f) piece=$(hand_over) && export piece ;;
+  t) ;; # it was being brought back, and nobody has written
+  *) put_log_aside ;;
+  esac
+}
+
+put_log_aside() { # what no backup has of the log of a cluster that does not run
+  data=$(data)
+  aside=$(dirname "$data")/log-of-$(date +%Y%m%d-%H%M%S)
+  for file in "$data"/pg_wal/????????????????????????; do
+    [ ! -e "$data/pg_wal/archive_status/$(basename "$file").done" ] || continue
+    install -d -m 0700 -o postgres -g postgres "$aside" && cp -a "$file" "$aside/" || return
+  done
+  [ ! -d "$aside" ] || say "PostgreSQL does not answer: what no backup has of its log is in $aside"
 }
 
 handed_over() { # PIECE: the backups have what was written up to this piece of the log

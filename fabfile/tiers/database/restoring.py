@@ -24,19 +24,23 @@ def library(scenario: Scenario) -> str:
 
 
 def handed_over(scenario: Scenario, system: str) -> Change:
-    """Return the change that has the backups get what was written so far.
+    """Return the change that has the backups get what was written so far, if there is anything.
 
-    If PostgreSQL runs, and is the one of the backups: `system` is its number for that. In the place
-    of a lost machine, it is another.
+    `system` is PostgreSQL's number for the cluster of the backups: another one is not replaced.
     """
     functions = library(scenario)
     condition = f"{functions}handed_over $piece"
     script = (
-        f"{functions}if is_backed_up {system}; then\npiece=$(hand_over)\nexport piece\n"
+        f'{functions}keep_first {system}\n[ ! "$piece" ] || '
         f"await {KEEP_SECONDS} 'the backups to have what was written so far' "
-        f"{shlex.quote(condition)}\nfi"
+        f"{shlex.quote(condition)}"
     )
     return Change("keep", "have the backups get what was written so far", script)
+
+
+def has_database(scenario: Scenario) -> str:
+    """Return a shell condition: the machine has a database with somebody's data."""
+    return f"{library(scenario)}has_data && ! is_empty"
 
 
 def unsettled(scenario: Scenario) -> Change:
@@ -54,21 +58,38 @@ def _mark(scenario: Scenario) -> str:
     return pending.mark(Service(unit).restarting().marker)
 
 
-def restored(scenario: Scenario, target: str) -> Change:
-    """Return the change that brings the cluster back to a time, "" for the latest there is.
+def timeline(histories: str, moment: float) -> str:
+    """Return the timeline that the database was on at a time, as pgBackRest takes it.
+
+    `histories` has a line for each time at which it was brought back: its second, and the file that
+    tells of the timeline that began then. See the PostgreSQL manual, 25.3.5: without it, the latest
+    one is followed, on which what it has replaced never was.
+    """
+    began = [line.split() for line in histories.splitlines()]
+    known = [(int(second), int(name[:8], 16)) for second, name in began if int(second) <= moment]
+    return str(max(known)[1]) if known else "current"
+
+
+def options(target: str, on: str) -> list[str]:
+    """Return pgBackRest's options for a time on a timeline, "" for the latest there is."""
+    if not target:
+        return ["--type=default"]
+    to = f"--target={target}"
+    return ["--type=time", to, "--target-action=promote", f"--target-timeline={on}"]
+
+
+def restored(scenario: Scenario, target: str, on: str) -> Change:
+    """Return the change that brings the cluster back to a time on a timeline; see `options`.
 
     `target` is as PostgreSQL reads it.
     """
     functions = library(scenario)
     to = f" to {target}" if target else ""
-    options = ["--type=default"]
-    if target:
-        options = ["--type=time", f"--target={target}", "--target-action=promote"]
     is_back = shlex.quote(f"{functions}is_back")
     hopeless = f'{functions}[ "$(systemctl show -P NRestarts $unit)" -gt 3 ]'
     script = (
         f"{functions}"
-        f"get_back {' '.join(map(shlex.quote, options))}\n"
+        f"get_back {shlex.join(options(target, on))}\n"
         'systemctl start "$unit" || { log_of; exit 1; }\n'
         f"await {SECONDS} 'PostgreSQL to be back' {is_back} "
         f"{shlex.quote(hopeless)} || {{ log_of; exit 1; }}\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import File, Service
 from fabfile.scenario import Machine, Scenario
-from fabfile.tiers.database import copying
+from fabfile.tiers.database import copying, restoring
 from fabfile.tiers.templates import template
 
 UNITS = "/etc/systemd/system"
@@ -48,6 +48,9 @@ def _text(scenario: Scenario, machine: Machine) -> str:
             f"archive={copying.ARCHIVE}",
             f"result={RESULT}",
             (HERE / "scratch.sh").read_text(),
+            # Two would take each other's place.
+            "exec 9>/run/lock/database-scratch",
+            "flock -w 600 9 || { echo 'another comparison is being made'; exit 75; }",
             '"$@"\n',
         ]
     )
@@ -58,9 +61,7 @@ def check(scenario: Scenario) -> str:
     return f"{PROGRAM} check {scenario.application.database}"
 
 
-def into(scenario: Scenario, name: str, target: str) -> str:
+def into(scenario: Scenario, name: str, target: str, on: str) -> str:
     """Return shell that makes a database of that name of what the application's was then."""
     words = [PROGRAM, "into", name, scenario.application.database]
-    if target:
-        words += ["--type=time", f"--target={target}", "--target-action=promote"]
-    return shlex.join(words)
+    return shlex.join([*words, *restoring.options(target, on)])

@@ -36,7 +36,7 @@ fill() { # [OPTION...]: makes the cluster from the backups, and starts it; of pg
   given="$given -c listen_addresses='' -c unix_socket_directories=$scratch -c external_pid_file=''"
   given="$given -c port=5432 -c shared_buffers=16MB -c archive_mode=off"
   runuser -u postgres -- "$programs/pg_ctl" -D "$scratch" -s -w -t 86400 -l "$scratch/log" \
-    -o "$given" start || { tail -n 8 "$scratch/log" && return 1; }
+    -o "$given" start 9>&- || { tail -n 8 "$scratch/log" && return 1; }
   # It takes the state of a standby, where it answers nobody, for a start.
   until [ "$(echo 'SELECT NOT pg_is_in_recovery();' | ask_scratch postgres 2>/dev/null)" = t ]; do
     runuser -u postgres -- "$programs/pg_ctl" -D "$scratch" status >/dev/null || {

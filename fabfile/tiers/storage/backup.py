@@ -26,6 +26,8 @@ NAME = "repository"
 # Where pgBackRest's user may write, and nobody as long as the volume is not mounted.
 LOCK, LOCK_OF_UPLOADS = f"{repository.REPOSITORY}/database", f"{repository.REPOSITORY}/uploads"
 PASSWORD = f"{repository.SETTINGS}/uploads.password"
+# A time behind all snapshots.
+LATEST = 2**40
 # One dead server's turn is the next one's: each tries every quarter of an hour.
 MINUTES, APART = 15, 5
 # The first backup, of an empty database or of one that was there before.
@@ -64,7 +66,21 @@ def _place(scenario: Scenario) -> list[Resource]:
 
 def fetched(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say that a server has the backups of the second place, before anything makes new ones."""
-    return [*_place(scenario), *second_place.program(scenario), second_place.fetched(scenario)]
+    # Uploads are back before a timer makes a snapshot of what is there without them.
+    brought = f"{repository.UPLOADS}.brought"
+    return [
+        *_place(scenario),
+        *second_place.program(scenario),
+        second_place.fetched(scenario),
+        Packages("restic"),
+        *_of_the_uploads(scenario),
+        Run(
+            "bring the uploads back",
+            f"{run_uploads(scenario, f'missing {LATEST}')}\ntouch {brought}",
+            unless=f"[ -e {brought} ]",
+            seconds=second_place.SECONDS,
+        ),
+    ]
 
 
 def _keeping(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -138,10 +154,16 @@ def _beginning(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [program, unit, timer, _timer(repository.DATABASE_TIMER, timer, unit)]
 
 
+def _of_the_uploads(scenario: Scenario) -> list[File]:
+    """Return the program that backs them up and brings them back, and the password for it."""
+    return [
+        File(OF_UPLOADS, (HERE / "uploads_backup.py").read_text(), mode=0o755),
+        File(PASSWORD, scenario.secret("backup_password") + "\n", mode=0o600, secret=True),
+    ]
+
+
 def _uploading(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Return what begins backups of the uploads."""
-    program = File(OF_UPLOADS, (HERE / "uploads_backup.py").read_text(), mode=0o755)
-    password = File(PASSWORD, scenario.secret("backup_password") + "\n", mode=0o600, secret=True)
     turn = scenario.tier("storage").index(machine) * APART % MINUTES
     timer = template(f"{UNITS}/{repository.UPLOADS_TIMER}", when=f"*:{turn:02}/{MINUTES}")
     unit = template(
@@ -152,7 +174,8 @@ def _uploading(scenario: Scenario, machine: Machine) -> list[Resource]:
         command=repository.locked(LOCK_OF_UPLOADS, _of_uploads(scenario)),
         cache="backup-uploads",
     )
-    return [program, password, unit, timer, _timer(repository.UPLOADS_TIMER, timer, unit)]
+    begins = _timer(repository.UPLOADS_TIMER, timer, unit)
+    return [*_of_the_uploads(scenario), unit, timer, begins]
 
 
 def _timer(name: str, *files: File) -> Service:

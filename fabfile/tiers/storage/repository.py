@@ -80,6 +80,12 @@ def info() -> str:
     return pgbackrest("info --output=json")
 
 
+def histories() -> str:
+    """Return shell that prints when each timeline of the database began: second and file's name."""
+    archive = f'cd {REPOSITORY}/archive/{STANZA} && cd "$(ls -d *-* | sort -t- -k2n | tail -n 1)"'
+    return f"({archive} && stat -c '%Y %n' -- *.history) 2>/dev/null || :"
+
+
 def locked(path: str, command: str, options: str = "-n -E 0") -> str:
     """Return a command that one storage server runs at a time: it holds a lock on the volume.
 

@@ -40,6 +40,8 @@ def main(config: str, root: str, mount: str, action: str = "") -> int:
     if action == "fetch":
         for kind in KINDS:
             os.makedirs(f"{mount}/{kind.name}", exist_ok=True)
+        # The mark of the first, which comes last, says that all are there.
+        for kind in reversed(KINDS):
             with locked(f"{mount}/{kind.lock}"):
                 copies.fetch(kind)
     elif action or time.time() - (copies.told().get("done") or 0) > PAUSE:
