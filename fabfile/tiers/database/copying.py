@@ -72,7 +72,8 @@ def copied(scenario: Scenario, machine: Machine) -> list[Resource]:
     if not is_backed_up(scenario):
         return []
     port, address = scenario.ports["database_backups"], _address(scenario, machine)
-    keepers = repository.keepers(scenario)
+    # By tiers, as the flows are: it is the certificates that tell who may have what.
+    servers = scenario.tier("storage")
     unit = template(
         f"{UNITS}/{repository.COPYING_UNIT}",
         source=f"{UNITS}/backup-server.service",
@@ -83,7 +84,7 @@ def copied(scenario: Scenario, machine: Machine) -> list[Resource]:
         directory="backup-copying",
         nice=10,
         quota="50%",
-        allowed=[*(scenario.address(each, seen_by=machine) for each in keepers), "localhost"],
+        allowed=[*(scenario.address(each, seen_by=machine) for each in servers), "localhost"],
     )
     changed = [unit.key, *(each.key for each in beforehand(scenario, machine))]
     remedy = f" or choose another port: PORTS in {scenario.source.name}"
