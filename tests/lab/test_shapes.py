@@ -94,7 +94,7 @@ def grown(shapes, alone):
 def test_one_machine_is_deployed_and_true(shapes, alone):
     assert "0 changes: 1 machine is as it should be" in shapes.task("fab", "deploy", config=alone)
     said = shapes.task("invoke", "verify", config=alone)
-    assert "checks are true, 1 with a warning" in said, said
+    assert "checks are true, 2 with a warning" in said, said
     assert "warns  storage: uploads survive the loss of a machine (no: they are on solo" in said
     assert "rules: loaded" in shapes.task("invoke", "status", config=alone)
 

@@ -57,19 +57,20 @@ def _of_volume(
     # Each stands on the storage network and has no business there.
     insiders = {*volume.clients, "storage"}
     tiers = [tier for tier in ("app", "database") if tier not in insiders]
-    strangers = [
-        machine
+    # One that is of both tiers is asked once.
+    strangers = {
+        machine.name: machine
         for tier in tiers
         for machine in site.scenario.present(tier)[:1]
         if not insiders & {*machine.tiers}
-    ]
-    refused = f", {' and '.join(each.name for each in strangers)} may not" if strangers else ""
+    }
+    refused = f", {' and '.join(strangers)} may not" if strangers else ""
     return [
         judged(f"storage: {where}nothing to heal, no split-brain", lambda: _healed(site, volume)),
         judged(f"storage: {where}all copies are the same", lambda: copies.same(site, volume)),
         judged(
             f"storage: {names} may mount {said}{refused}",
-            lambda: _mountable(site, volume, members, strangers),
+            lambda: _mountable(site, volume, members, [*strangers.values()]),
         ),
     ]
 
