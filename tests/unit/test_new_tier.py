@@ -1,6 +1,7 @@
 """A tier made up for the test, as one package: everything else finds it by itself."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -144,8 +145,15 @@ def found(project):
     (project / "two.py").write_text(config.replace(MACHINE, MACHINE + second))
     expressions = {what: text for what, (text, _) in SEEN.items()}
     program = f"EXPRESSIONS = {expressions!r}\n{PROGRAM}"
+    # Nothing that the person has exported.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(project)}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=project, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
