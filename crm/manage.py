@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from application import migrations, photos, seeding, settings, sweeping
 from application.database import Database, DatabaseUnavailable, TablesMissing
@@ -25,11 +26,8 @@ def migrate(environ: Mapping[str, str]) -> str:
 
 def seed(environ: Mapping[str, str]) -> str:
     """Create the first administrator and samples; return a sentence on what was done."""
-    database = Database(settings.database_url(environ))
-    try:
+    with closing(Database(settings.database_url(environ))) as database:
         login = seeding.seed(database, environ)
-    finally:
-        database.close()
     if login is None:
         return "There is an administrator already; nothing was changed."
     return f"Created the administrator {login} and {len(seeding.SAMPLES)} sample customers."
@@ -37,33 +35,24 @@ def seed(environ: Mapping[str, str]) -> str:
 
 def make_checks_account(environ: Mapping[str, str]) -> str:
     """Make the account of the checks; return a sentence on what was done."""
-    database = Database(settings.database_url(environ))
-    try:
+    with closing(Database(settings.database_url(environ))) as database:
         seeding.make_checks_account(database, environ)
-    finally:
-        database.close()
     return "The account of the checks is there."
 
 
 def sweep(environ: Mapping[str, str]) -> str:
     """Remove old files that no customer refers to; return a sentence on what was done."""
     loaded = settings.load(environ)
-    database = Database(loaded.database_url)
-    try:
+    with closing(Database(loaded.database_url)) as database:
         removed = sweeping.sweep(database, Uploads(loaded.uploads))
-    finally:
-        database.close()
     return f"Files without a customer that were removed: {removed}."
 
 
 def missing(environ: Mapping[str, str]) -> str:
     """Return the customers whose photo has no file, a line each; nothing when there is none."""
     loaded = settings.load(environ)
-    database = Database(loaded.database_url)
-    try:
+    with closing(Database(loaded.database_url)) as database:
         found = photos.missing(database, Uploads(loaded.uploads))
-    finally:
-        database.close()
     return "\n".join(f"customer {number} ({name}): {photo}" for number, name, photo in found)
 
 

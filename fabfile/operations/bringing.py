@@ -73,7 +73,7 @@ def _of(wanted: Scenario, names: tuple[str, ...]) -> list[Stage]:
 
 
 def _before(wanted: Scenario) -> list[Stage]:
-    first = wanted.tier("storage")[0]
+    first = repository.beginner(wanted)
     fetch = Stage(
         "fetch", (first.name,), lambda _: backup.fetched(wanted, first), after=("bricks",)
     )

@@ -6,12 +6,11 @@ import shlex
 from pathlib import Path
 
 from fabfile.engine.change import Resource
-from fabfile.engine.resources import File, Service
+from fabfile.engine.resources import File
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.database import copying, restoring
-from fabfile.tiers.templates import template
+from fabfile.tiers.storage import repository
 
-UNITS = "/etc/systemd/system"
 PROGRAM = "/usr/local/lib/crm-deployer/database-scratch"
 HERE = Path(__file__).parent
 UNIT, TIMER = "backup-check.service", "backup-check.timer"
@@ -24,16 +23,9 @@ def compared(scenario: Scenario, machine: Machine) -> list[Resource]:
     if not copying.is_backed_up(scenario):
         return []
     program = File(PROGRAM, _text(scenario, machine), mode=0o755)
-    unit = template(
-        f"{UNITS}/{UNIT}",
-        source=f"{UNITS}/backup.service",
-        what="Compare the database with its backups",
-        user="root",
-        command=f"{PROGRAM} check {scenario.application.database}",
-        cache="",
-    )
-    timer = template(f"{UNITS}/{TIMER}")
-    return [program, unit, timer, Service(TIMER, restart=(timer.key, unit.key))]
+    command = f"{PROGRAM} check {scenario.application.database}"
+    what = "Compare the database with its backups"
+    return [program, *repository.by_timer((UNIT, TIMER), what, "root", command)]
 
 
 def _text(scenario: Scenario, machine: Machine) -> str:

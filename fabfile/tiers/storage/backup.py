@@ -18,7 +18,6 @@ from fabfile.tiers.storage import mounting, repository, second_place
 from fabfile.tiers.storage.volumes import backups, uploads
 from fabfile.tiers.templates import template
 
-UNITS = "/etc/systemd/system"
 PROGRAMS = "/usr/local/lib/crm-deployer"
 OF_DATABASE, OF_UPLOADS = f"{PROGRAMS}/backup-database", f"{PROGRAMS}/backup-uploads"
 HERE = Path(__file__).parent
@@ -111,8 +110,8 @@ def _keeping(scenario: Scenario, machine: Machine) -> list[Resource]:
         **repository.tls(NAME),
     )
     unit = template(
-        f"{UNITS}/{repository.KEEPING_UNIT}",
-        source=f"{UNITS}/backup-server.service",
+        f"{repository.UNITS}/{repository.KEEPING_UNIT}",
+        source=f"{repository.UNITS}/backup-server.service",
         what="what the database server sends",
         after=mounting.mount_unit(repository.MOUNT),
         user=repository.USER,
@@ -142,16 +141,10 @@ def _beginning(scenario: Scenario, machine: Machine) -> list[Resource]:
     if machine not in repository.keepers(scenario):
         return []
     program = File(OF_DATABASE, (HERE / "database_backup.py").read_text(), mode=0o755)
-    timer = template(f"{UNITS}/{repository.DATABASE_TIMER}")
-    unit = template(
-        f"{UNITS}/{repository.DATABASE_UNIT}",
-        source=f"{UNITS}/backup.service",
-        what="Back up the database, if it is time",
-        user=repository.USER,
-        command=repository.locked(LOCK, _of_database()),
-        cache="",
-    )
-    return [program, unit, timer, _timer(repository.DATABASE_TIMER, timer, unit)]
+    names = (repository.DATABASE_UNIT, repository.DATABASE_TIMER)
+    what = "Back up the database, if it is time"
+    command = repository.locked(LOCK, _of_database())
+    return [program, *repository.by_timer(names, what, repository.USER, command)]
 
 
 def _of_the_uploads(scenario: Scenario) -> list[File]:
@@ -165,30 +158,24 @@ def _of_the_uploads(scenario: Scenario) -> list[File]:
 def _uploading(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Return what begins backups of the uploads."""
     turn = scenario.tier("storage").index(machine) * APART % MINUTES
-    timer = template(f"{UNITS}/{repository.UPLOADS_TIMER}", when=f"*:{turn:02}/{MINUTES}")
-    unit = template(
-        f"{UNITS}/{repository.UPLOADS_UNIT}",
-        source=f"{UNITS}/backup.service",
-        what="Back up the uploads, if it is time",
-        user="root",
-        command=repository.locked(LOCK_OF_UPLOADS, _of_uploads(scenario)),
+    begins = repository.by_timer(
+        (repository.UPLOADS_UNIT, repository.UPLOADS_TIMER),
+        "Back up the uploads, if it is time",
+        "root",
+        repository.locked(LOCK_OF_UPLOADS, _of_uploads(scenario)),
+        when=f"*:{turn:02}/{MINUTES}",
         cache="backup-uploads",
     )
-    begins = _timer(repository.UPLOADS_TIMER, timer, unit)
-    return [*_of_the_uploads(scenario), unit, timer, begins]
-
-
-def _timer(name: str, *files: File) -> Service:
-    return Service(name, restart=tuple(file.key for file in files))
+    return [*_of_the_uploads(scenario), *begins]
 
 
 def begun(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say that there are backups: the first ones are made on the first server that can."""
-    keepers, storage = repository.keepers(scenario), scenario.tier("storage")
+    keepers = repository.keepers(scenario)
     found: list[Resource] = []
     if machine in keepers[:1]:
         found += _database_begun(scenario, machine)
-    if machine in storage[:1]:
+    if machine == repository.beginner(scenario):
         there = f"[ -e {repository.UPLOADS}.done ]"
         found.append(
             Run(

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fabfile.engine.resources import File
+from fabfile.engine.change import Resource
+from fabfile.engine.resources import File, Service
 from fabfile.scenario import Machine, Scenario
+from fabfile.tiers.templates import template
 
+UNITS = "/etc/systemd/system"
 # pgBackRest's name for the cluster.
 STANZA = "main"
 MOUNT = "/mnt/backup"
@@ -46,6 +49,30 @@ def keepers(scenario: Scenario) -> tuple[Machine, ...]:
         for database in scenario.tier("database")
         if scenario.debian(storage) == scenario.debian(database)
     )
+
+
+def beginner(scenario: Scenario) -> Machine:
+    """Return the storage server that does in a deploy what one of them does: as good as any."""
+    return scenario.tier("storage")[0]
+
+
+def by_timer(
+    names: tuple[str, str], what: str, user: str, command: str, when: str = "", cache: str = ""
+) -> list[Resource]:
+    """Return unit and timer, by their `names`, of a command that looks whether it is time.
+
+    `when` is for a timer that goes by the clock, and `cache` a directory of the command's own.
+    """
+    unit = template(
+        f"{UNITS}/{names[0]}",
+        source=f"{UNITS}/backup.service",
+        what=what,
+        user=user,
+        command=command,
+        cache=cache,
+    )
+    timer = template(f"{UNITS}/{names[1]}", when=when)
+    return [unit, timer, Service(names[1], restart=(timer.key, unit.key))]
 
 
 def credentials(scenario: Scenario, machine: Machine, name: str, owner: str) -> list[File]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fabfile.engine.change import Resource
-from fabfile.engine.resources import File, Packages, Run, Service
+from fabfile.engine.resources import File, Packages, Run
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.second_place import SFTP, SecondPlace
 from fabfile.tiers.storage import repository
@@ -74,21 +74,14 @@ def copying(scenario: Scenario, machine: Machine) -> list[Resource]:
     if scenario.second_place is None:
         return [_none()]
     turn = (scenario.tier("storage").index(machine) * APART + LATER) % MINUTES
-    timer = template(f"{UNITS}/{TIMER}", when=f"*:{turn:02}/{MINUTES}")
-    unit = template(
-        f"{UNITS}/{UNIT}",
-        source=f"{UNITS}/backup.service",
-        what="Copy the backups to the second place, if it is time",
-        user="root",
-        command=repository.locked(LOCK, f"/usr/bin/env {_program(scenario)}"),
-        cache="",
+    begins = repository.by_timer(
+        (UNIT, TIMER),
+        "Copy the backups to the second place, if it is time",
+        "root",
+        repository.locked(LOCK, f"/usr/bin/env {_program(scenario)}"),
+        when=f"*:{turn:02}/{MINUTES}",
     )
-    return [
-        *program(scenario),
-        unit,
-        timer,
-        Service(TIMER, restart=(timer.key, unit.key)),
-    ]
+    return [*program(scenario), *begins]
 
 
 def _none() -> Run:
@@ -106,7 +99,7 @@ def begun(scenario: Scenario, machine: Machine) -> list[Resource]:
 
     Another one when it is another place, or what lets in there has changed.
     """
-    if scenario.second_place is None or machine != scenario.tier("storage")[0]:
+    if scenario.second_place is None or machine != repository.beginner(scenario):
         return []
     failed = 'say "$(printf %s "$said" | tail -n 1); it is tried again each quarter of an hour"'
     return [
