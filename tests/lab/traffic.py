@@ -10,11 +10,13 @@ from pathlib import Path
 
 from fabfile.lab.commands import ssh_command
 from fabfile.scenario import Scenario
+from tests.lab.commands import wait_for
 from tests.lab.load import Load
 
 SLOW = Path(__file__).with_name("slow.py").read_text()
 # Reads the program, and leaves the rest of standard input to it.
 START = 'import sys; exec(compile(sys.stdin.read(int(sys.stdin.readline())), "slow", "exec"))'
+FIRST = 30
 SECONDS = 400  # at most, whatever is done meanwhile
 
 
@@ -62,11 +64,13 @@ class Traffic:
 def traffic(scenario: Scenario, **settings: object) -> Iterator[Traffic]:
     """Have clients ask steadily during the block, and answer what they saw.
 
-    They are on this computer, which is on the users' side of the firewall.
+    They are on this computer, which is on the users' side of the firewall. The block begins once
+    something is written, so that there is something to lose.
     """
     load = Load(scenario.url, scenario.secret("administrator_password"), **settings)
     running = Traffic()
     with load.running():
+        wait_for("the first write", lambda: load.written, FIRST)
         yield running
     seen, errors = [*load.seen], [*load.errors]
     lost = load.lost()

@@ -59,10 +59,32 @@ Error: broken
 """
 
 
-def test_the_journal_of_a_unit_shows_each_trace_by_its_ends():
+CHAIN = """
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "main.py", line 4
+    run()
+HaltServer: failed to boot
+"""
+
+
+def journal(printed: str) -> str:
+    """Return what is shown of a journal."""
     script = f"journalctl() {{ cat; }}\n{services.LIBRARY}\njournal some.service\n"
     done = subprocess.run(
-        ["sh", "-euc", script], input=TRACE, capture_output=True, text=True, timeout=20
+        ["sh", "-euc", script], input=printed, capture_output=True, text=True, timeout=20
     )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_journal_of_a_unit_shows_each_trace_by_its_ends():
     middle = '    start()\n  File "base.py", line 2\n    load()\n'
-    assert done.stdout == TRACE.replace(middle, "    ...\n"), done.stderr
+    assert journal(TRACE) == TRACE.replace(middle, "    ...\n")
+
+
+def test_the_journal_shows_only_the_last_line_of_what_failed_after_the_reason():
+    shown = journal(TRACE + CHAIN + CHAIN + "a.service: Main process exited\n" + TRACE)
+    halts = "HaltServer: failed to boot\n" * 2
+    assert shown == journal(TRACE) + halts + "a.service: Main process exited\n" + journal(TRACE)
