@@ -46,7 +46,7 @@ def make(kind: str, take: bool = False) -> None:
     """
     wanted = scenario()
     started = time.monotonic()
-    steps = [backup.run(kind), backup.run_uploads(wanted, "now")]
+    steps = [backup.run(kind, gently=True), backup.run_uploads(wanted, "now", gently=True)]
     if wanted.second_place:
         steps.append(second_place.run(wanted, "take" if take else "now"))
     with closing(keeper(wanted)) as remote:

@@ -9,7 +9,7 @@ from invoke.exceptions import Exit
 
 from fabfile.engine.resources import File
 from fabfile.operations import restoring
-from fabfile.tiers.database import copying
+from fabfile.tiers.database import copying, scratch
 from fabfile.tiers.database import restoring as database
 from fabfile.tiers.storage import (
     backup,
@@ -246,3 +246,12 @@ def test_a_database_server_of_another_debian_is_said_to_be_why(scenario):
 def test_a_time_is_looked_for_on_the_timeline_that_the_database_was_on_then(moment, on):
     assert database.timeline("150 0000000A.history\n100 00000002.history\n", moment) == on
     assert database.timeline("", moment) == "current"
+
+
+def test_what_a_person_begins_has_the_limits_of_the_timers_but_for_a_restore(scenario):
+    limits = f"systemd-run --quiet --scope -p CPUQuota={repository.QUOTA} "
+    uploads = backup.run_uploads(scenario, "now", gently=True)
+    made = [backup.run("full", gently=True), uploads, scratch.check(scenario)]
+    assert [limits in command for command in made] == [True, True, True]
+    others = [backup.run("diff"), backup.run_uploads(scenario, "missing 0")]
+    assert [limits in command for command in others] == [False, False]

@@ -13,7 +13,7 @@ from fabfile.scenario import keys
 from fabfile.scenario.credentials import known_secrets, make_secrets
 from fabfile.tiers.database import notes
 from fabfile.tiers.database import state as database
-from fabfile.tiers.storage import backup, second_place
+from fabfile.tiers.storage import backup, repository, second_place
 from tests.unit.conftest import issue
 
 S3 = {"s3": "https://s3.example.org", "bucket": "crm", "path": "pfinal", "region": "eu-1"}
@@ -83,7 +83,10 @@ def test_a_key_and_the_keys_of_the_host_come_to_the_storage_servers(by_sftp, tmp
         assert f"\n{line}\n" in config.content
     assert f"\nknown_hosts_file = {second_place.KNOWN_HOSTS}\n" in config.content
     unit = found[f"{second_place.UNITS}/{second_place.UNIT}"].content
-    assert f"{second_place.CONFIG} crm/pfinal /mnt/backup\n" in unit and "CPUQuota=50%" in unit
+    assert (
+        f"{second_place.CONFIG} crm/pfinal /mnt/backup\n" in unit
+        and f"CPUQuota={repository.QUOTA}" in unit
+    )
     assert stat.S_IMODE((scenario.state / "second-place.json").stat().st_mode) == 0o600
 
 

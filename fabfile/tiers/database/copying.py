@@ -82,8 +82,8 @@ def copied(scenario: Scenario, machine: Machine) -> list[Resource]:
         user=OWNER,
         config=repository.COPYING,
         directory="backup-copying",
-        nice=10,
-        quota="50%",
+        nice=repository.NICE,
+        quota=repository.QUOTA,
         allowed=[*(scenario.address(each, seen_by=machine) for each in servers), "localhost"],
     )
     changed = [unit.key, *(each.key for each in beforehand(scenario, machine))]

@@ -50,7 +50,7 @@ def _text(scenario: Scenario, machine: Machine) -> str:
 
 def check(scenario: Scenario) -> str:
     """Return shell that compares the database with its backups now."""
-    return f"{PROGRAM} check {scenario.application.database}"
+    return repository.gently(f"{PROGRAM} check {scenario.application.database}")
 
 
 def into(scenario: Scenario, name: str, target: str, on: str) -> str:

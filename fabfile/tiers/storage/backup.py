@@ -221,15 +221,20 @@ def _of_uploads(scenario: Scenario, action: str = "") -> str:
     )
 
 
-def run(kind: str) -> str:
-    """Return shell that makes a backup of the database of a kind now."""
+def run(kind: str, gently: bool = False) -> str:
+    """Return shell that makes a backup of the database of a kind now.
+
+    `gently`, within the limits of the timers, as users are served meanwhile.
+    """
     command = repository.waiting(LOCK, _of_database(kind))
-    return f"cd / && runuser -u {repository.USER} -- sh -c {shlex.quote(command)}"
+    as_owner = f"runuser -u {repository.USER} -- sh -c {shlex.quote(command)}"
+    return f"cd / && {repository.gently(as_owner) if gently else as_owner}"
 
 
-def run_uploads(scenario: Scenario, action: str) -> str:
-    """Return shell that does something with the backups of the uploads."""
-    return repository.waiting(LOCK_OF_UPLOADS, _of_uploads(scenario, action))
+def run_uploads(scenario: Scenario, action: str, gently: bool = False) -> str:
+    """Return shell that does something with the backups of the uploads, as `run` does."""
+    command = _of_uploads(scenario, action)
+    return repository.waiting(LOCK_OF_UPLOADS, repository.gently(command) if gently else command)
 
 
 def listed_uploads(scenario: Scenario) -> str:

@@ -34,6 +34,9 @@ DAYS = 14
 # When PostgreSQL last went on without a piece of its log being kept, on the database server: no
 # storage server could keep it, and less than so many MiB were free.
 GIVEN_UP, ROOM = "/var/lib/postgresql/log-given-up", 512
+# What a backup may take of a core at most, and how urgent its work is beside that of users: the
+# least. Faster ones write so much at once that users wait for the same disks.
+QUOTA, NICE = "30%", 19
 # How long what a person wants waits for a backup that is being made, and what tells that in vain.
 PATIENCE, BUSY = 600, 75
 
@@ -70,6 +73,8 @@ def by_timer(
         user=user,
         command=command,
         cache=cache,
+        quota=QUOTA,
+        nice=NICE,
     )
     timer = template(f"{UNITS}/{names[1]}", when=when)
     return [unit, timer, Service(names[1], restart=(timer.key, unit.key))]
@@ -119,6 +124,12 @@ def locked(path: str, command: str, options: str = "-n -E 0") -> str:
     With the usual options, it does nothing where another one does.
     """
     return f"flock {options} {path}.lock {command}"
+
+
+def gently(command: str) -> str:
+    """Return a command within the limits of the timers' units, for root: it costs users little."""
+    scope = f"systemd-run --quiet --scope -p CPUQuota={QUOTA}"
+    return f"{scope} nice -n {NICE} ionice -c idle {command}"
 
 
 def waiting(path: str, command: str) -> str:

@@ -117,15 +117,16 @@ def fetched(scenario: Scenario) -> Run:
     """Return that the backups are back from the second place: on the first storage server."""
     return Run(
         "bring the backups back from the second place",
-        run(scenario, "fetch"),
+        repository.waiting(LOCK, f"/usr/bin/env {_program(scenario, 'fetch')}"),
         unless=f"[ -e {repository.REPOSITORY}/{MARK} ]",
         seconds=SECONDS,
     )
 
 
 def run(scenario: Scenario, action: str) -> str:
-    """Return shell that copies now, or brings back."""
-    return repository.waiting(LOCK, f"/usr/bin/env {_program(scenario, action)}")
+    """Return shell that copies now."""
+    command = repository.gently(f"/usr/bin/env {_program(scenario, action)}")
+    return repository.waiting(LOCK, command)
 
 
 def told(scenario: Scenario) -> str:
