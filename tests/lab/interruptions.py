@@ -153,6 +153,7 @@ def interrupt(lab: Lab, seed: int, verified: bool = True) -> Outcome:
         outcome.result = " ".join(str(error).split())[:500]
     try:
         settle(lab)
+        lab.sql("DELETE FROM customers WHERE name LIKE 'Load %'", "crm")
     except AssertionError as error:
         outcome.result += f"; and was not repaired: {' '.join(str(error).split())[:500]}"
     return outcome
@@ -164,7 +165,6 @@ def settle(lab: Lab) -> None:
     lab.invoke("lab.up", limit=LIMIT)
     lab.fab("deploy", limit=LIMIT)
     restore(lab)
-    lab.sql("DELETE FROM customers WHERE name LIKE 'Load %'", "crm")
 
 
 def _interrupt(lab: Lab, operation: Operation, share: float, outcome: Outcome) -> None:
