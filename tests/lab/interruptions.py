@@ -187,8 +187,6 @@ def _interrupt(lab: Lab, operation: Operation, share: float, outcome: Outcome) -
             assert operation.done(lab, before), f"not back on {before}: {releases(lab)}"
         lab.fab("deploy", limit=LIMIT)
         outcome.repaired_in = time.monotonic() - begin
-        if operation.name == "lab.up":
-            lab.await_healed()
         lab.await_seen()
     outcome.requests, outcome.failed = len(load.seen), len(load.errors)
     if kept is not None:
@@ -198,6 +196,8 @@ def _interrupt(lab: Lab, operation: Operation, share: float, outcome: Outcome) -
     lost = load.lost()
     outcome.lost = len(lost)
     load.clean()
+    if operation.name == "lab.up":
+        lab.await_healed()
     check(lab, operation)
     assert not lost, f"lost: {lost}"
     # While the database is brought back, the application stands still: who has asked is told.
