@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fabfile.engine import sent
 from fabfile.engine.remote import MachineError, Output, Remote
 from fabfile.scenario import Machine, Scenario
 
-# With room for a scan's many sockets, as far as the machine lets root have it. Isolated (-I): files
-# in the log-in user's home are no modules.
-PYTHON = "ulimit -n 50000 2>/dev/null || ulimit -n $(ulimit -Hn); exec python3 -I -"
 # How long a machine may take to tell something: one that is busy with other work is no fault.
 SECONDS = 20
 
@@ -71,7 +68,7 @@ class Site:
 
     def run(self, machine: str, script: str, seconds: float = SECONDS) -> str:
         """Run a shell script as root on a machine; answers its output whatever the exit code."""
-        return _said(self.remotes[machine].run(script, seconds=seconds))
+        return sent.said(self.remotes[machine].run(script, seconds=seconds))
 
     def program(self, machine: str, path: Path, given: object, seconds: float = SECONDS) -> Any:
         """Run a file's program as root on a machine; answer what its `main(given)` returns.
@@ -79,22 +76,7 @@ class Site:
         `given` and the answer are what a Python literal can say. The file must do with Debian's
         python3-minimal. Raises RuntimeError, in one line, when the program fails.
         """
-        # As input, not as an argument: it would show in the process list.
-        text = f"{path.read_text()}\nprint(repr(main({given!r})))\n"
-        output = self.remotes[machine].pipe(PYTHON, text.encode(), seconds=seconds)
-        last = (_said(output).strip().splitlines() or [f"exit code {output.code}"])[-1]
-        if output.code:
-            raise RuntimeError(f"{machine}: {path.name} failed: {last}")
-        try:
-            return ast.literal_eval(last)
-        except (SyntaxError, ValueError):
-            raise RuntimeError(f"{machine}: {path.name} gave no answer: {last}") from None
-
-
-def _said(output: Output) -> str:
-    # sudo's warnings (a host name that doesn't resolve) come in between, at any time.
-    lines = output.text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("sudo: "))
+        return sent.answer(machine, self.remotes[machine], path, given, seconds)
 
 
 def judged(name: str, judge: Callable[[], tuple[bool, str]]) -> Check:
