@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Collection, Context, task
 
-from fabfile.operations import bringing, keys, looking, missing, restoring
+from fabfile.operations import backups, bringing, keys, looking, missing, restoring
 from fabfile.operations.asking import asking
 from fabfile.operations.tasks import WAIT
 
@@ -22,13 +22,13 @@ def now(
     context: Context, full: bool = False, anew: bool = False, take_second_place: bool = False
 ) -> None:
     """Back up database and uploads now, whatever the timers do."""
-    restoring.make("anew" if anew else "full" if full else "diff", take_second_place)
+    backups.make("anew" if anew else "full" if full else "diff", take_second_place)
 
 
 @task(name="list")
 def show(context: Context) -> None:
-    """Show the backups, and from when on any second can be had."""
-    restoring.show()
+    """Show the backups, and which times can be had."""
+    backups.show()
 
 
 @task(

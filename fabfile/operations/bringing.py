@@ -10,6 +10,7 @@ from fabfile import pipeline
 from fabfile.engine.converge import Stage
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations import restoring
+from fabfile.operations.backups import moment_of
 from fabfile.operations.deployment import bring
 from fabfile.operations.progress import console
 from fabfile.operations.session import operation, refuse, scenario
@@ -33,7 +34,7 @@ def restore(to: str, yes: bool, wait: bool) -> None:
         raise refuse(f"SECOND_PLACE in {wanted.source.name} names no place to bring it from.")
     if not repository.keepers(wanted):
         raise refuse(f"{wanted.name} has no backups: {without(wanted)}.")
-    moment = restoring.moment_of(to)
+    moment = moment_of(to)
     (machine,) = wanted.tier("database")
     if not yes:
         restoring.agree(restoring.said_beforehand(wanted, machine, moment))

@@ -9,14 +9,14 @@ from contextlib import closing
 from invoke.exceptions import Exit
 
 from fabfile.engine.remote import MachineError, Remote
+from fabfile.operations.backups import SECONDS, keeper, moment_of, past_of, shown
 from fabfile.operations.progress import console, hide
-from fabfile.operations.restoring import SECONDS, impossible, info, keeper, moment_of, timeline
+from fabfile.operations.restoring import way_to
 from fabfile.operations.session import refuse, scenario
 from fabfile.scenario import Scenario
 from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.database import scratch
 from fabfile.tiers.storage import backup, repository
-from fabfile.tiers.storage.backup_checks import known
 
 # A name of a database and of a directory: no quotes are needed for it anywhere.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -30,17 +30,18 @@ def restore_into(to: str, name: str) -> None:
     if name in {"postgres", *(each.database for each in wanted.applications)}:
         raise refuse(f"--into is {name!r}, which is a database that is used: name a new one.")
     moment = moment_of(to)
-    if wrong := impossible(moment, known(info(wanted))):
+    found = past_of(wanted)
+    if wrong := found.impossible(moment, time.time(), shown):
         raise refuse(wrong)
     (machine,) = wanted.tier("database")
     place = f"{repository.MOUNT}/{name}"
     with closing(keeper(wanted)) as storage, closing(Remote(machine.name, machine.ssh)) as remote:
         if storage.run(f"[ ! -e {place} ]").code:
             raise refuse(f"{place} is there already on {storage.name}: name another one.")
-        target = moment.isoformat(sep=" ") if moment else ""
-        _run(wanted, remote, scratch.into(wanted, name, target, timeline(wanted, moment)))
         until = moment.timestamp() if moment else time.time()
-        _run(wanted, storage, backup.run_uploads(wanted, f"into {until} {place}"))
+        _run(wanted, storage, backup.room_for_uploads(wanted, until, place))
+        _run(wanted, remote, scratch.into(wanted, name, way_to(found, moment)))
+        _run(wanted, storage, backup.bring_uploads(wanted, f"into {until} {place}"))
     console.print(
         f"on {machine.name}: the database {name} ('sudo -u postgres psql {name}' there); on "
         f"{storage.name}: uploads in {place}. 'sudo -u postgres dropdb {name}' and 'rm -r {place}' "
@@ -55,7 +56,7 @@ def check() -> None:
     (machine,) = wanted.tier("database")
     with closing(keeper(wanted)) as storage, closing(Remote(machine.name, machine.ssh)) as remote:
         _run(wanted, remote, scratch.check(wanted))
-        _run(wanted, storage, backup.run_uploads(wanted, "check", gently=True))
+        _run(wanted, storage, backup.read_uploads(wanted))
 
 
 def _run(wanted: Scenario, remote: Remote, shell: str) -> None:

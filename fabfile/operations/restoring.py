@@ -1,8 +1,7 @@
-"""Backups made, shown and brought back, by a person's word."""
+"""The database brought back to an earlier time, by a person's word."""
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -11,110 +10,24 @@ from dataclasses import replace
 from datetime import datetime
 
 from invoke.exceptions import Exit
-from rich.table import Table
 
 from fabfile.engine.change import Change
 from fabfile.engine.converge import Plan, Stage, everywhere, execute
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations import missing
+from fabfile.operations.backups import SECONDS, SHOWN, keeper, moment_of, past_of, seconds_of, shown
 from fabfile.operations.deployment import carry_out, planned
 from fabfile.operations.progress import Progress, console, hide
-from fabfile.operations.session import (
-    operation,
-    refuse,
-    scenario,
-    without_absent,
-)
+from fabfile.operations.session import operation, refuse, scenario, without_absent
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.app import servers
 from fabfile.tiers.app import state as app
 from fabfile.tiers.database import restoring as database
 from fabfile.tiers.database import state
-from fabfile.tiers.storage import backup, repository, second_place
-from fabfile.tiers.storage.backup_checks import Kept, ago, known, system, without
-
-# A backup takes as long as it takes.
-SECONDS = 24 * 3600
-SHOWN = "%Y-%m-%d %H:%M:%S"
-
-
-def make(kind: str, take: bool = False) -> None:
-    """Back up database and uploads on the first storage server that can; raises Exit if not.
-
-    And copy the backups to the second place, if there is one; `take` it, whatever it has.
-    """
-    wanted = scenario()
-    started = time.monotonic()
-    steps = [backup.run(kind, gently=True), backup.run_uploads(wanted, "now", gently=True)]
-    if wanted.second_place:
-        steps.append(second_place.run(wanted, "take" if take else "now"))
-    with closing(keeper(wanted)) as remote:
-        for shell in steps:
-            done = remote.run(shell, seconds=SECONDS)
-            if done.code:
-                said = hide(done.text.strip(), known_secrets(wanted.state))
-                raise Exit(f"{remote.name}: {said}", 1)
-    console.print(f"backed up by {remote.name} in {time.monotonic() - started:.1f} s")
-
-
-def show() -> None:
-    """Print the backups, the latest first, and until when the second place has them."""
-    wanted = scenario()
-    found = known(info(wanted))
-    table = Table("made", "kind", "database", "ago", box=None)
-    for each in reversed(found):
-        past = ago(time.time() - each.stop).removesuffix(" ago")
-        table.add_row(_said(each.stop), each.kind, f"{each.size / 1e6:.0f} MB", past)
-    console.print(table)
-    if found:
-        console.print(
-            f"any second since {_said(found[0].stop)} can be had; times are of this computer"
-        )
-    if wanted.second_place:
-        console.print(_copied(wanted), markup=False)
-
-
-def _copied(wanted: Scenario) -> str:
-    """Return what the second place has."""
-    with closing(keeper(wanted)) as remote:
-        known = json.loads(remote.run(f"cat {second_place.TOLD} 2>/dev/null || echo {{}}").text)
-    assert wanted.second_place
-    done = known.get("done")
-    what = f"has what was kept until {_said(done)}" if done else "has nothing of them"
-    failed = f"; a later copy failed: {known['why']}" if known.get("why") else ""
-    return f"the second place, {wanted.second_place.name}, {what}{failed}"
-
-
-def info(wanted: Scenario) -> str:
-    """Return what pgBackRest says of the backups, as JSON; raises Exit when nobody can tell."""
-    with closing(keeper(wanted)) as remote:
-        done = remote.run(repository.info())
-    if done.code:
-        raise Exit(f"{remote.name}: {hide(done.text.strip(), known_secrets(wanted.state))}", 1)
-    return done.text
-
-
-def timeline(wanted: Scenario, moment: datetime | None) -> str:
-    """Return the timeline that the database was on at a time; raises Exit when nobody can tell."""
-    with closing(keeper(wanted)) as remote:
-        found = remote.run(repository.histories()).text
-    return database.timeline(found, moment.timestamp() if moment else time.time())
-
-
-def keeper(wanted: Scenario) -> Remote:
-    """Return a connection to a storage server that has the backups; raises Exit without any."""
-    if not repository.keepers(wanted):
-        raise refuse(f"{wanted.name} has no backups: {without(wanted)}.")
-    errors = []
-    for machine in repository.keepers(wanted):
-        remote = Remote(machine.name, machine.ssh)
-        try:
-            remote.connect()
-            return remote
-        except MachineError as error:
-            errors.append(str(error))
-    raise refuse("\n".join(errors))
+from fabfile.tiers.storage import backup, repository
+from fabfile.tiers.storage.backup_checks import ago
+from fabfile.tiers.storage.past import Past
 
 
 def restore(to: str, yes: bool, wait: bool) -> None:
@@ -125,31 +38,30 @@ def restore(to: str, yes: bool, wait: bool) -> None:
     started = time.monotonic()
     wanted = scenario()
     moment = moment_of(to)
-    text = info(wanted)
-    found = known(text)
-    if wrong := impossible(moment, found):
+    found = past_of(wanted)
+    if wrong := impossible(wanted, found, moment):
         raise refuse(wrong)
     (machine,) = wanted.tier("database")
     if not yes:
-        agree(said_beforehand(wanted, machine, moment))
+        agree(said_beforehand(wanted, machine, moment, found))
     names = [machine.name, *(each.name for each in wanted.tier("app"))]
     with operation(wanted, names, "backup.restore", wait) as remotes:
         wanted = without_absent(wanted, names, remotes)
-        bring_back(wanted, moment, system(text), remotes, started)
+        bring_back(wanted, moment, found, remotes, started)
     tell(wanted, moment, started)
 
 
 def bring_back(
     wanted: Scenario,
     moment: datetime | None,
-    number: str,
+    found: Past,
     remotes: dict[str, Remote],
     started: float,
     serve: bool = True,
 ) -> None:
     """Stop the application, bring the database back to a time, and start it; raises Exit.
 
-    `number` is PostgreSQL's of the cluster in the backups. Without `serve`, it stays stopped.
+    `found` is what the backups have. Without `serve`, it stays stopped.
     """
     (machine,) = wanted.tier("database")
     # The settings of an empty machine in the place of a lost one.
@@ -162,8 +74,7 @@ def bring_back(
         }
         carry_out(wanted, begun, prepared, remotes, started)
     served = _serving(wanted, remotes)
-    on = timeline(wanted, moment)
-    stages, plan = _steps(wanted, moment, number, on, served)
+    stages, plan = _steps(wanted, moment, found, served)
     _carry_out(wanted, stages, plan, remotes, serve)
 
 
@@ -177,49 +88,62 @@ def tell(wanted: Scenario, moment: datetime | None, started: float) -> None:
 
 
 def _after(wanted: Scenario, remote: Remote, moment: datetime | None) -> None:
-    """Bring back uploads that the volume lacks, and back up what is now; raises Exit."""
+    """Back up what is now, and bring back uploads that the volume lacks; raises Exit."""
     until = moment.timestamp() if moment else time.time()
     steps = {
-        "no upload was brought back": backup.run_uploads(wanted, f"missing {until}"),
         "no new backup was made": backup.run("diff"),
+        "no upload was brought back": backup.bring_uploads(wanted, f"missing {until}"),
     }
+    failed = []
     for failure, shell in steps.items():
-        done = remote.run(shell, seconds=SECONDS)
-        said = hide(done.text.strip(), known_secrets(wanted.state))
-        if done.code:
-            raise Exit(f"The database is back, and {failure}. {remote.name}: {said}", 1)
-        if said:
+        done = remote.run(shell, seconds=SECONDS, on_line=_say_for_what)
+        lines = hide(done.text.strip(), known_secrets(wanted.state)).splitlines()
+        said = "\n".join(line for line in lines if not line.startswith(repository.WAITING))
+        if done.code == repository.BUSY:
+            # What the database is on now is in no backup, which the timer notices.
+            console.print(f"{said}: a timer backs up what is now once it is done", markup=False)
+        elif done.code:
+            failed.append(f"{failure}. {remote.name}: {said}")
+        elif said:
             console.print(said, markup=False)
+    if failed:
+        raise Exit("\n".join(f"The database is back, and {each}" for each in failed), 1)
 
 
-def moment_of(text: str) -> datetime | None:
-    """Return the time that a person says, in their own zone; None for none. Raises Exit."""
-    if not text:
-        return None
+def _say_for_what(line: str) -> None:
+    """Print for what a machine waits, as soon as it says so."""
+    if line.startswith(repository.WAITING):
+        console.print(line, markup=False)
+
+
+def impossible(wanted: Scenario, found: Past, moment: datetime | None) -> str:
+    """Return why the database must not be brought back to a time, "" when it may."""
+    if wrong := found.impossible(moment, time.time(), shown):
+        return wrong
+    (machine,) = wanted.tier("database")
     try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise refuse(f'--to is {text!r}, it must be a time, as "2026-11-25 13:05:00".') from None
+        with closing(Remote(machine.name, machine.ssh)) as remote:
+            text = remote.run(database.given_up(wanted), seconds=20).text.strip()
+    except MachineError:
+        # Where it is really needed, it will be said.
+        return ""
+    given_up = int(text) if text.isdecimal() else 0
+    if given_up < found.backups[-1].start:
+        return ""
+    return (
+        f"No storage server kept PostgreSQL's log {ago(time.time() - given_up)}, and there is no "
+        "backup since: what was written since would be gone for good. 'invoke backup.now' makes "
+        "one."
+    )
 
 
-def impossible(moment: datetime | None, found: list[Kept]) -> str:
-    """Return why the database cannot be brought back to a time, "" when it can."""
-    if not found:
-        return "There is no backup to bring back."
-    if moment and moment.timestamp() > time.time():
-        return f"{moment.strftime(SHOWN)} is in the future."
-    if moment and moment.timestamp() < found[0].stop:
-        return f"{moment.strftime(SHOWN)} is before the first backup, of {_said(found[0].stop)}."
-    return ""
-
-
-def _said(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).strftime(SHOWN)
-
-
-def said_beforehand(wanted: Scenario, machine: Machine, moment: datetime | None) -> str:
-    """Return what the restore replaces."""
+def said_beforehand(
+    wanted: Scenario, machine: Machine, moment: datetime | None, found: Past | None = None
+) -> str:
+    """Return what the restore replaces; `found` is what the backups have, as far as known."""
     to = f"as it was at {moment.strftime(SHOWN)}" if moment else "as it is in the backups"
+    if found and not moment and (end := found.spans()[-1][1]) < time.time():
+        to = f"as it was at {shown(end)}, behind which PostgreSQL's log was not kept"
     since = f", {ago(time.time() - moment.timestamp())}" if moment else ""
     return (
         f"All databases on {machine.name} become {to}{since}; {wanted.application.name} stands "
@@ -245,23 +169,33 @@ def _serving(wanted: Scenario, remotes: dict[str, Remote]) -> list[str]:
     return [name for name, is_there in there.items() if is_there]
 
 
+def way_to(found: Past, moment: datetime | None) -> database.Way:
+    """Return how the database comes to a time: from which backup, and on which timeline."""
+    seconds = seconds_of(moment)
+    on, source = found.timeline(seconds), found.backup(seconds)
+    target = moment.isoformat(sep=" ") if moment else ""
+    if not source:
+        return database.Way(target, on.number)
+    return database.Way(target, on.number, source.label, source.size, found.log_behind(source, on))
+
+
 def _prepared(wanted: Scenario, machine: Machine) -> Stage:
     """Return what the database server must have for it: all but a cluster that runs."""
     return Stage("prepare", (machine.name,), lambda _: state.prepared(wanted, machine))
 
 
 def _steps(
-    wanted: Scenario, moment: datetime | None, number: str, on: str, apps: list[str]
+    wanted: Scenario, moment: datetime | None, found: Past, apps: list[str]
 ) -> tuple[list[Stage], Plan]:
     """Return the stages, and the changes of each; `apps` are where the application is."""
-    target = moment.isoformat(sep=" ") if moment else ""
+    way = way_to(found, moment)
     (name,) = (each.name for each in wanted.tier("database"))
     stop = Change("stop", "stop the application", servers.stopped(wanted))
     start = [service.restarting() for service in app.services(wanted)]
     plan: dict[str, dict[str, list[Change]]] = {
         "stop": {each: [stop] for each in apps},
-        "keep": {name: [database.handed_over(wanted, number)]},
-        "restore": {name: [database.restored(wanted, target, on)]},
+        "keep": {name: [database.handed_over(wanted, found.system, way)]},
+        "restore": {name: [database.restored(wanted, way)]},
         "serve": {each: start for each in apps},
     }
     order = {"stop": (), "keep": ("stop",), "restore": ("keep",), "serve": ("restore",)}

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations import restoring
+from fabfile.operations.backups import SHOWN, past_of
 from fabfile.operations.deployment import bring, machines_of
 from fabfile.operations.progress import console, hide
 from fabfile.operations.releases import Held, holdings, in_order, of_source, stages
@@ -24,7 +25,7 @@ from fabfile.scenario import Pinned, Scenario
 from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.app import migration
 from fabfile.tiers.storage import repository
-from fabfile.tiers.storage.backup_checks import ago, known, system
+from fabfile.tiers.storage.backup_checks import ago
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def rollback(
                 f"app.rollback --to {way.release}",
                 markup=False,
             )
-            number = system(restoring.info(wanted))
-            restoring.bring_back(wanted, way.moment, number, remotes, started, serve=False)
+            found = past_of(wanted)
+            restoring.bring_back(wanted, way.moment, found, remotes, started, serve=False)
         pinned = replace(wanted, pinned=Pinned(way.release, way.holder))
         bring(pinned, stages(pinned, batch), remotes, started)
     console.print(f"{wanted.application.name} runs release {way.release}")
@@ -99,7 +100,7 @@ def _way(wanted: Scenario, to: str, with_data: bool) -> Way:
             f"No migration is noted since {release} served: app.rollback without --with-data goes "
             "back to it, and all data stays."
         )
-    if wrong := restoring.impossible(moment, known(restoring.info(wanted))):
+    if wrong := restoring.impossible(wanted, past_of(wanted), moment):
         raise refuse(f"The database cannot be brought back: {wrong}")
     return Way(release, holder, moment)
 
@@ -131,7 +132,7 @@ def _loss(wanted: Scenario, way: Way) -> str:
     moment = way.moment.astimezone()
     return (
         f"{wanted.application.name} goes back to release {way.release}, and all databases on "
-        f"{machine.name} to {moment.strftime(restoring.SHOWN)}, before the migration that came "
+        f"{machine.name} to {moment.strftime(SHOWN)}, before the migration that came "
         f"behind it, {ago(time.time() - moment.timestamp())}. EVERYTHING WRITTEN SINCE IS LOST to "
         "them: rows that were added are gone, what was changed or deleted is as it was. It stays "
         f"in the backups for {repository.DAYS} days: 'invoke backup.restore --into now' makes a "

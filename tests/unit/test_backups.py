@@ -2,24 +2,20 @@
 
 import json
 import re
-from datetime import datetime, timedelta
+import subprocess
+from pathlib import Path
 
 import pytest
 from invoke.exceptions import Exit
 
 from fabfile.engine.resources import File
-from fabfile.operations import restoring
+from fabfile.operations import backups as operations
 from fabfile.tiers.database import copying, scratch
-from fabfile.tiers.database import restoring as database
-from fabfile.tiers.storage import (
-    backup,
-    backup_checks,
-    database_backup,
-    repository,
-)
+from fabfile.tiers.storage import backup, backup_checks, database_backup, past, repository
 from fabfile.verify.check import Site
 
 HOUR = 3600
+DATABASE = Path(copying.__file__).parent
 # Notes what it is told, and ends as the file says that is named as the command.
 PGBACKREST = """#!/bin/sh
 cd {}
@@ -38,8 +34,13 @@ def made(kind, hours):
         "type": kind,
         "timestamp": {"start": stop - 60, "stop": stop},
         "database": {"id": 1},
+        "archive": {"start": piece(1), "stop": piece(2)},
         "info": {"size": 1},
     }
+
+
+def piece(number, timeline=1):
+    return f"{timeline:08X}{number:016X}"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_backups_of_a_database_that_was_there_before_do_not_count(pgbackrest):
     (pgbackrest / "info").write_text(json.dumps(known))
     assert database_backup.main("c", "main") == 0
     assert told(pgbackrest)[-1] == "backup --type=full"
-    assert backup_checks.known(json.dumps(known)) == []
+    assert past.known(json.dumps(known)) == []
 
 
 def test_nothing_is_done_before_its_time_unless_a_person_wants_it(pgbackrest, monkeypatch):
@@ -104,6 +105,17 @@ def test_nothing_is_done_before_its_time_unless_a_person_wants_it(pgbackrest, mo
     assert told(pgbackrest) == ["info --output=json"]
     assert database_backup.main("c", "main", "diff") == 0
     assert told(pgbackrest)[-1] == "backup --type=diff"
+
+
+def test_a_database_that_was_brought_back_is_backed_up_at_once(pgbackrest, monkeypatch):
+    # As if the restore had been killed before it did so itself.
+    known = {"db": [{"id": 1}], "backup": [made("full", 1)]}
+    monkeypatch.setattr(database_backup.time, "time", lambda: NOW)
+    for timeline, told_last in ((1, "info --output=json"), (2, "backup --type=diff")):
+        archive = [{"database": {"id": 1}, "id": "15-1", "max": piece(9, timeline)}]
+        (pgbackrest / "info").write_text(json.dumps([{**known, "archive": archive}]))
+        assert database_backup.main("c", "main") == 0
+        assert told(pgbackrest)[-1] == told_last
 
 
 def test_an_answer_that_is_none_is_a_failure(pgbackrest, capsys):
@@ -165,15 +177,15 @@ def test_without_storage_servers_nothing_is_archived(entries, read):
 )
 def test_backups_that_are_too_old_are_told(backups, ok, said):
     text = json.dumps([{"db": [{"id": 1}], "backup": backups}])
-    answer, seen = backup_checks.judge(backup_checks.known(text), NOW)
+    answer, seen = backup_checks.judge(past.Past(tuple(past.known(text))), NOW)
     assert answer is ok and said in seen
 
 
 @pytest.mark.parametrize(("minutes", "ok"), [(59, False), (60, False), (61.5, True)])
 def test_a_log_that_was_given_up_is_told_until_there_is_a_backup_begun_after_it(minutes, ok):
     # The last one was made within a minute, an hour ago.
-    backups = backup_checks.known(json.dumps([{"db": [{"id": 1}], "backup": [made("full", 1)]}]))
-    answer, seen = backup_checks.judge(backups, NOW, int(NOW - minutes * 60))
+    backups = past.known(json.dumps([{"db": [{"id": 1}], "backup": [made("full", 1)]}]))
+    answer, seen = backup_checks.judge(past.Past(tuple(backups)), NOW, int(NOW - minutes * 60))
     assert answer is ok and ("'invoke backup.now' makes one" in seen) is not ok
 
 
@@ -201,21 +213,27 @@ def test_a_snapshot_of_the_uploads_that_is_too_old_is_told(minutes, ok, said):
 def test_a_time_is_read_as_a_person_writes_it(text, said):
     if said:
         with pytest.raises(Exit) as caught:
-            restoring.moment_of(text)
+            operations.moment_of(text)
         assert said in caught.value.message
     else:
-        assert restoring.moment_of(text).utcoffset() is not None
+        assert operations.moment_of(text).utcoffset() is not None
 
 
 @pytest.mark.parametrize(
-    ("ago", "said"), [(-5, "is in the future"), (2 * HOUR, "before the first backup"), (60, "")]
+    ("text", "ok", "said"),
+    [
+        ("\n{now}", True, "they were not read yet"),
+        ("\n{old}", False, "they were not read yet"),
+        ("\n", True, "they were not read yet"),
+        ("{now} 0 \n{old}", True, "all were read 0 s ago"),
+        ("{old} 0 \n{old}", False, "all were read 10 d ago"),
+        ("{now} 1 pack 12 contains 2 errors\n{old}", False, "DAMAGED: pack 12 contains 2 errors"),
+    ],
 )
-def test_a_time_that_cannot_be_had_is_refused(ago, said):
-    now = datetime.now().astimezone()
-    stop = int(now.timestamp()) - HOUR
-    kept = [backup_checks.Kept("one", "full", stop - 60, stop, 1)]
-    wrong = restoring.impossible(now - timedelta(seconds=ago), kept)
-    assert said in wrong and bool(said) == bool(wrong)
+def test_damage_of_the_snapshots_is_told_and_that_they_are_not_read(text, ok, said):
+    text = text.format(now=NOW, old=NOW - 10 * 24 * HOUR)
+    answer, seen = backup_checks.judge_read(text, NOW)
+    assert answer is ok and said in seen
 
 
 def test_who_tries_next_is_another_server_each_time(scenario):
@@ -236,22 +254,66 @@ def test_without_storage_servers_verify_warns(entries, read):
 
 def test_a_database_server_of_another_debian_is_said_to_be_why(scenario):
     scenario.systems.update(bbdd="debian 12")
-    check, _uploads = backup_checks.checks(Site(scenario, {}))
+    check, *_uploads = backup_checks.checks(Site(scenario, {}))
     assert check.warning and "no storage server runs the Debian of the database" in check.seen
-
-
-@pytest.mark.parametrize(
-    ("moment", "on"), [(99, "current"), (100, "2"), (149.9, "2"), (150, "10"), (900, "10")]
-)
-def test_a_time_is_looked_for_on_the_timeline_that_the_database_was_on_then(moment, on):
-    assert database.timeline("150 0000000A.history\n100 00000002.history\n", moment) == on
-    assert database.timeline("", moment) == "current"
 
 
 def test_what_a_person_begins_has_the_limits_of_the_timers_but_for_a_restore(scenario):
     limits = f"systemd-run --quiet --scope -p CPUQuota={repository.QUOTA} "
     uploads = backup.run_uploads(scenario, "now", gently=True)
-    made = [backup.run("full", gently=True), uploads, scratch.check(scenario)]
-    assert [limits in command for command in made] == [True, True, True]
-    others = [backup.run("diff"), backup.run_uploads(scenario, "missing 0")]
+    checks = [scratch.check(scenario), backup.read_uploads(scenario)]
+    made = [backup.run("full", gently=True), uploads, *checks]
+    assert [limits in command for command in made] == [True, True, True, True]
+    others = [backup.run("diff"), backup.bring_uploads(scenario, "missing 0")]
     assert [limits in command for command in others] == [False, False]
+
+
+WAITS = "waiting for a copy that is made\n"
+
+
+@pytest.mark.parametrize(
+    ("holds", "seconds", "code", "said"),
+    [(0, 1, 3, "done\n"), (0.5, 0, 3, f"{WAITS}done\n"), (60, 1, repository.BUSY, WAITS)],
+)
+def test_what_a_person_wants_waits_and_says_for_what(tmp_path, holds, seconds, code, said):
+    path = tmp_path / "one"
+    holder = subprocess.Popen(
+        ["flock", "-F", f"{path}.lock", "sh", "-c", f"echo; exec sleep {holds}"], stdout=-1
+    )
+    try:
+        holder.stdout.readline()
+        if not holds:
+            holder.wait()
+        shell = repository.waiting(
+            str(path), "sh -c 'echo done; exit 3'", "a copy that is made", seconds
+        )
+        done = subprocess.run(["sh", "-euc", shell], capture_output=True, text=True)
+    finally:
+        holder.kill()
+    assert done.returncode == code and done.stdout.startswith(said)
+
+
+# As scratch.sh and restore.sh ask for room, of a cluster of 100 MiB with 900 MiB free.
+ROOM = """
+du() { echo "102400 $1"; }
+df() { printf 'Avail\\n921600\\n'; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "call", "there_is"),
+    [
+        ("restore.sh", "has_room $((900 << 20))", True),
+        ("restore.sh", "has_room $((1001 << 20))", False),
+        ("scratch.sh", "has_room $((200 << 20)) $((187 << 20))", True),
+        ("scratch.sh", "has_room $((200 << 20)) $((189 << 20))", False),
+    ],
+)
+def test_room_is_asked_for_what_is_needed(tmp_path, script, call, there_is):
+    (tmp_path / "main").mkdir()
+    text = (DATABASE / script).read_text().replace("/var/lib/postgresql", str(tmp_path))
+    given = f"version=17; spare={repository.ROOM}"
+    shell = f"{given}\n{text}\n{ROOM}\ndata() {{ echo {tmp_path}/main; }}\n{call}"
+    done = subprocess.run(["sh", "-uc", shell], capture_output=True, text=True)
+    assert (done.returncode == 0) is there_is and not done.stderr
+    assert bool(done.stdout) is not there_is, done.stdout

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Brings PostgreSQL's cluster back to what it was; put behind state.sh and a line that sets archive, the
-# program that gets things from the backups.
+# program that gets things from the backups, and given_up, the file that tells when it last kept none.
 
 unit=postgresql@${version:?}-main.service
 
@@ -44,6 +44,22 @@ hand_over() { # prints the piece of the log that has what was written so far, an
   echo 'SELECT pg_switch_wal();' | ask >/dev/null
 }
 
+when_given_up() { # prints when PostgreSQL last went on without its log being kept, if a cluster answers
+  [ "$(echo 'SELECT pg_is_in_recovery();' | ask 2>/dev/null)" != f ] || cat "${given_up:?}" 2>/dev/null || :
+}
+
+has_room() { # BYTES: room for a cluster of that size in the place of the one that is there
+  data=$(data)
+  there=$(du -sk "$data" 2>/dev/null | cut -f 1)
+  until [ -e "$data" ]; do data=$(dirname "$data"); done
+  free=$(df -k --output=avail "$data" | tail -n 1)
+  [ $(($1 / 1024 - ${there:-0})) -lt "$free" ] || {
+    echo "what is brought back, and its log, have $(($1 >> 20)) MiB; what is there has" \
+      "$((${there:-0} / 1024)) MiB, and $((free / 1024)) MiB are free in $data"
+    return 1
+  }
+}
+
 log_of() { # prints the last lines of PostgreSQL's own log
   tail -n 8 "/var/log/postgresql/postgresql-$version-main.log"
 }
@@ -58,6 +74,20 @@ get_back() { # [OPTION...]: puts the files of the data directory in place; of pg
   cd "$data" || return
   runuser -u postgres -- "${archive:?}" restore --delta \
     --recovery-option="restore_command=$archive get %f %p" "$@"
+}
+
+ends_before() { # TIME: the log that is kept ends before it: has the cluster go to its end, and says so
+  lines=$(tail -n 60 "/var/log/postgresql/postgresql-$version-main.log")
+  case $lines in
+  *"recovery ended before configured recovery target was reached"*) ;;
+  *) return 1 ;;
+  esac
+  last=$(echo "$lines" | sed -n 's/.*last completed transaction was at log time //p' | tail -n 1)
+  say "PostgreSQL's log in the backups ends before $1: the database is as of ${last:-the backup itself}"
+  systemctl stop "$unit"
+  ! locate || { echo "PostgreSQL does not stop" && return 1; }
+  sed -i '/^ *recovery_target_time/d' "$(data)/postgresql.auto.conf"
+  systemctl start "$unit"
 }
 
 is_back() { # it has replayed the log up to where it was to, and takes what is written

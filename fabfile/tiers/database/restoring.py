@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
 from fabfile.engine.change import Change
@@ -10,32 +11,71 @@ from fabfile.engine.resources import Service, pending
 from fabfile.scenario import Scenario
 from fabfile.tiers.database import cluster, copying
 from fabfile.tiers.database import state as database
+from fabfile.tiers.storage import repository
 
 LIBRARY = Path(__file__).with_name("restore.sh").read_text()
 # For what was written last to be with the storage servers.
 KEEP_SECONDS = 90
 # To copy, and to replay what was written since: for as long as that takes.
 SECONDS = 24 * 3600
+# PostgreSQL keeps so much of the log that it replays: max_wal_size, as it comes.
+REPLAYED = 1 << 30
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a database comes to a time, which PostgreSQL reads; "" is the latest there is.
+
+    Of pgBackRest are the timeline that it was on then and the name of the backup that this begins
+    with, which has `size` bytes, and as much `log` comes behind it.
+    """
+
+    target: str
+    timeline: int
+    backup: str = ""
+    size: int = 0
+    log: int = 0
+
+    @property
+    def room(self) -> int:
+        """The bytes that it takes where the cluster is to be, with some more for small files."""
+        return self.size + self.size // 20 + min(self.log, REPLAYED)
+
+    @property
+    def options(self) -> list[str]:
+        """What pgBackRest is told. By itself it takes the latest backup, on whichever timeline."""
+        label = [f"--set={self.backup}"] if self.backup else []
+        if not self.target:
+            return [*label, "--type=default"]
+        to = [f"--target={self.target}", "--target-action=promote"]
+        return [*label, "--type=time", *to, f"--target-timeline={self.timeline}"]
 
 
 def library(scenario: Scenario) -> str:
     """Return the shell functions for it."""
-    return f"{database.library(scenario)}archive={copying.ARCHIVE}\n{LIBRARY}"
+    own = f"archive={copying.ARCHIVE}\ngiven_up={repository.GIVEN_UP}\n"
+    return f"{database.library(scenario)}{own}{LIBRARY}"
 
 
-def handed_over(scenario: Scenario, system: str) -> Change:
+def handed_over(scenario: Scenario, system: str, way: Way) -> Change:
     """Return the change that has the backups get what was written so far, if there is anything.
 
-    `system` is PostgreSQL's number for the cluster of the backups: another one is not replaced.
+    `system` is PostgreSQL's number for the cluster of the backups: another one is not replaced, nor
+    one in whose place there is no room for what comes on that way.
     """
     functions = library(scenario)
     condition = f"{functions}handed_over $piece"
     script = (
-        f'{functions}keep_first {system}\n[ ! "$piece" ] || '
+        f'{functions}has_room {way.room}\nkeep_first {system}\n[ ! "$piece" ] || '
         f"await {KEEP_SECONDS} 'the backups to have what was written so far' "
         f"{shlex.quote(condition)}"
     )
     return Change("keep", "have the backups get what was written so far", script)
+
+
+def given_up(scenario: Scenario) -> str:
+    """Return shell that prints when its log was last given up, if a database answers there."""
+    return f"{library(scenario)}when_given_up"
 
 
 def has_database(scenario: Scenario) -> str:
@@ -58,41 +98,19 @@ def _mark(scenario: Scenario) -> str:
     return pending.mark(Service(unit).restarting().marker)
 
 
-def timeline(histories: str, moment: float) -> str:
-    """Return the timeline that the database was on at a time, as pgBackRest takes it.
-
-    `histories` has a line for each time at which it was brought back: its second, and the file that
-    tells of the timeline that began then. See the PostgreSQL manual, 25.3.5: without it, the latest
-    one is followed, on which what it has replaced never was.
-    """
-    began = [line.split() for line in histories.splitlines()]
-    known = [(int(second), int(name[:8], 16)) for second, name in began if int(second) <= moment]
-    return str(max(known)[1]) if known else "current"
-
-
-def options(target: str, on: str) -> list[str]:
-    """Return pgBackRest's options for a time on a timeline, "" for the latest there is."""
-    if not target:
-        return ["--type=default"]
-    to = f"--target={target}"
-    return ["--type=time", to, "--target-action=promote", f"--target-timeline={on}"]
-
-
-def restored(scenario: Scenario, target: str, on: str) -> Change:
-    """Return the change that brings the cluster back to a time on a timeline; see `options`.
-
-    `target` is as PostgreSQL reads it.
-    """
+def restored(scenario: Scenario, way: Way) -> Change:
+    """Return the change that brings the cluster back on a way."""
     functions = library(scenario)
-    to = f" to {target}" if target else ""
+    to = f" to {way.target}" if way.target else ""
     is_back = shlex.quote(f"{functions}is_back")
     hopeless = f'{functions}[ "$(systemctl show -P NRestarts $unit)" -gt 3 ]'
+    back = f"await {SECONDS} 'PostgreSQL to be back' {is_back} {shlex.quote(hopeless)}"
     script = (
         f"{functions}"
-        f"get_back {shlex.join(options(target, on))}\n"
+        f"get_back {shlex.join(way.options)}\n"
         'systemctl start "$unit" || { log_of; exit 1; }\n'
-        f"await {SECONDS} 'PostgreSQL to be back' {is_back} "
-        f"{shlex.quote(hopeless)} || {{ log_of; exit 1; }}\n"
+        f"{back} || {{ ends_before {shlex.quote(way.target)} && {back}; }} "
+        "|| { log_of; exit 1; }\n"
         f"forget_the_way\nawait 60 'PostgreSQL to be back' {is_back}\n"
         f"rm -f {shlex.quote(_mark(scenario))}"
     )

@@ -39,6 +39,7 @@ def _text(scenario: Scenario, machine: Machine) -> str:
             (HERE / "state.sh").read_text(),
             f"archive={copying.ARCHIVE}",
             f"result={RESULT}",
+            f"spare={repository.ROOM}",
             (HERE / "scratch.sh").read_text(),
             # Two would take each other's place.
             "exec 9>/run/lock/database-scratch",
@@ -53,7 +54,7 @@ def check(scenario: Scenario) -> str:
     return repository.gently(f"{PROGRAM} check {scenario.application.database}")
 
 
-def into(scenario: Scenario, name: str, target: str, on: str) -> str:
+def into(scenario: Scenario, name: str, way: restoring.Way) -> str:
     """Return shell that makes a database of that name of what the application's was then."""
-    words = [PROGRAM, "into", name, scenario.application.database]
-    return shlex.join([*words, *restoring.options(target, on)])
+    words = [PROGRAM, "into", name, scenario.application.database, str(way.room), str(way.size)]
+    return shlex.join([*words, *way.options])

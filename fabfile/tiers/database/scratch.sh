@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # Brings backups of the database into a cluster of its own beside the one that serves, to look at or to
 # compare; put behind state.sh and lines that set archive, the program that gets things from the backups,
-# and result, the file that tells how the last comparison ended.
+# result, the file that tells how the last comparison ended, and spare, the MiB that stay free: with less,
+# PostgreSQL may have to go on without its log being kept.
 
 scratch=/var/lib/postgresql/scratch
 SECONDS_TO_KEEP=90
@@ -12,18 +13,32 @@ clear_away() {
   rm -rf "$scratch"
 }
 
-has_room() { # there is room for the database once more, and a tenth
-  needs=$(du -sk "$(data)" | cut -f 1)
-  free=$(df -k --output=avail /var/lib/postgresql | tail -n 1)
-  [ $((needs + needs / 10)) -lt "$free" ] || {
-    echo "there are $((free / 1024)) MiB free in /var/lib/postgresql, and the database has $((needs / 1024)) MiB"
+size_of_data() { # prints the bytes of the cluster that serves, without its log
+  echo $(($(du -sk --exclude=pg_wal "$(data)" 2>/dev/null | cut -f 1) * 1024))
+}
+
+has_room() { # COPY LOAD: so many bytes for a copy, and for what is written into the cluster that serves
+  beside=$(dirname "$scratch")
+  if [ "$(stat -c %d "$(data)")" = "$(stat -c %d "$beside")" ]; then
+    is_free $(($1 + $2)) "$beside"
+  else
+    is_free "$1" "$beside" && { [ "$2" = 0 ] || is_free "$2" "$(data)"; }
+  fi
+}
+
+is_free() { # BYTES DIRECTORY
+  free=$(($(df -k --output=avail "$2" | tail -n 1) / 1024))
+  needs=$((($1 >> 20) + ${spare:?}))
+  [ "$needs" -lt "$free" ] || {
+    echo "it takes $needs MiB in $2, of which $spare stay free, and there are $free MiB"
     return 1
   }
 }
 
-fill() { # [OPTION...]: makes the cluster from the backups, and starts it; of pgBackRest
+fill() { # COPY LOAD [OPTION...]: makes the cluster from the backups, and starts it; of pgBackRest
   clear_away
-  has_room || return
+  has_room "$1" "$2" || return
+  shift 2
   install -d -m 0700 -o postgres -g postgres "$scratch"
   cd "$scratch" || return
   # Its log is nobody's; without hot_standby, it answers when it is where it was to be.
@@ -34,7 +49,7 @@ fill() { # [OPTION...]: makes the cluster from the backups, and starts it; of pg
   given="-c config_file=${settings:?}/postgresql.conf -c data_directory=$scratch"
   given="$given -c hba_file=$settings/pg_hba.conf -c ident_file=$settings/pg_ident.conf"
   given="$given -c listen_addresses='' -c unix_socket_directories=$scratch -c external_pid_file=''"
-  given="$given -c port=5432 -c shared_buffers=16MB -c archive_mode=off"
+  given="$given -c port=5432 -c shared_buffers=16MB -c archive_mode=off -c max_wal_size=256MB"
   runuser -u postgres -- "$programs/pg_ctl" -D "$scratch" -s -w -t 86400 -l "$scratch/log" \
     -o "$given" start 9>&- || { tail -n 8 "$scratch/log" && return 1; }
   # It takes the state of a standby, where it answers nobody, for a start.
@@ -74,23 +89,30 @@ kept() { # waits until the backups have what was written so far
   done
 }
 
-into() { # NAME DATABASE [OPTION...]: makes the database NAME of what DATABASE was
-  name=$1 of=$2
-  shift 2
+into() { # NAME DATABASE COPY SIZE [OPTION...]: makes the database NAME of what DATABASE was
+  name=$1 of=$2 copy=$3 size=$4
+  shift 4
   trap clear_away EXIT
   ! locate || kept || return
-  fill "$@" || return
-  runuser -u postgres -- "$programs/pg_dump" -h "$scratch" -p 5432 -Fc -f "$scratch/dump" "$of" || return
+  # The database once more, and the log that PostgreSQL writes of it until the backups have that.
+  fill "$copy" $((2 * size)) "$@" || return
   ask <<SQL || return
 CREATE DATABASE "$name" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8';
 REVOKE ALL ON DATABASE "$name" FROM PUBLIC;
 SQL
   locate || return
-  cd / || return
-  runuser -u postgres -- "$programs/pg_restore" -h "$socket" -p "$port" -d "$name" "$scratch/dump" || {
+  load || {
     echo "DROP DATABASE \"$name\";" | ask
     return 1
   }
+}
+
+load() { # copies the database $of of the cluster beside into $name
+  cd / || return
+  # One that ends early is no dump to pg_restore; that it has said so, is kept all the same.
+  { runuser -u postgres -- "$programs/pg_dump" -h "$scratch" -p 5432 -Fc "$of" || : >"$scratch/failed"; } |
+    runuser -u postgres -- "$programs/pg_restore" -h "$socket" -p "$port" -d "$name" || return
+  [ ! -e "$scratch/failed" ]
 }
 
 tables() { # DATABASE: prints all of its tables, as LOCK takes them
@@ -127,7 +149,9 @@ COMMIT;
 SQL
   ) || return
   kept || return
-  fill --type=name --target="$point" --target-action=promote || return
+  size=$(size_of_data)
+  # PostgreSQL keeps some of the log that it replays: see max_wal_size.
+  fill $((size + size / 20 + (512 << 20))) 0 --type=name --target="$point" --target-action=promote || return
   there=$(echo "$counted" | ask_scratch "$of") || return
   if [ "$here" != "$there" ]; then
     echo "$of differs from its backup; here, and there:"

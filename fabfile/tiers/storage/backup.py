@@ -19,11 +19,15 @@ from fabfile.tiers.storage.volumes import backups, uploads
 from fabfile.tiers.templates import template
 
 PROGRAMS = "/usr/local/lib/crm-deployer"
-OF_DATABASE, OF_UPLOADS = f"{PROGRAMS}/backup-database", f"{PROGRAMS}/backup-uploads"
+OF_DATABASE, OF_UPLOADS = f"{PROGRAMS}/backup-database", f"{PROGRAMS}/snapshots"
 HERE = Path(__file__).parent
 NAME = "repository"
 # Where pgBackRest's user may write, and nobody as long as the volume is not mounted.
 LOCK, LOCK_OF_UPLOADS = f"{repository.REPOSITORY}/database", f"{repository.REPOSITORY}/uploads"
+# Snapshots are made while others are read: for hours, when there are many. See the program.
+LOCK_OF_READING = f"{repository.REPOSITORY}/reading"
+LOCK_OF_BRINGING = f"{repository.REPOSITORY}/bringing"
+MAKING = "a backup, or a copy of the backups, that is being made"
 PASSWORD = f"{repository.SETTINGS}/uploads.password"
 # A time behind all snapshots.
 LATEST = 2**40
@@ -75,7 +79,7 @@ def fetched(scenario: Scenario, machine: Machine) -> list[Resource]:
         *_of_the_uploads(scenario),
         Run(
             "bring the uploads back",
-            f"{run_uploads(scenario, f'missing {LATEST}')}\ntouch {brought}",
+            f"{bring_uploads(scenario, f'missing {LATEST}')}\ntouch {brought}",
             unless=f"[ -e {brought} ]",
             seconds=second_place.SECONDS,
         ),
@@ -150,7 +154,10 @@ def _beginning(scenario: Scenario, machine: Machine) -> list[Resource]:
 def _of_the_uploads(scenario: Scenario) -> list[File]:
     """Return the program that backs them up and brings them back, and the password for it."""
     return [
-        File(OF_UPLOADS, (HERE / "uploads_backup.py").read_text(), mode=0o755),
+        *(
+            File(f"{OF_UPLOADS}/{each.name}", each.read_text())
+            for each in sorted((HERE / "snapshots").glob("*.py"))
+        ),
         File(PASSWORD, scenario.secret("backup_password") + "\n", mode=0o600, secret=True),
     ]
 
@@ -163,6 +170,7 @@ def _uploading(scenario: Scenario, machine: Machine) -> list[Resource]:
         "Back up the uploads, if it is time",
         "root",
         repository.locked(LOCK_OF_UPLOADS, _of_uploads(scenario)),
+        repository.locked(LOCK_OF_READING, _of_uploads(scenario, "read")),
         when=f"*:{turn:02}/{MINUTES}",
         cache="backup-uploads",
     )
@@ -216,9 +224,9 @@ def _of_database(action: str = "") -> str:
 
 
 def _of_uploads(scenario: Scenario, action: str = "") -> str:
-    return (
-        f"{OF_UPLOADS} {repository.UPLOADS} {PASSWORD} {uploads(scenario).name} {action}".rstrip()
-    )
+    python = f"/usr/bin/env PYTHONPATH={PROGRAMS} python3 -B -P -m snapshots"
+    name = uploads(scenario).name
+    return f"{python} {repository.UPLOADS} {PASSWORD} {name} {action}".rstrip()
 
 
 def run(kind: str, gently: bool = False) -> str:
@@ -226,15 +234,37 @@ def run(kind: str, gently: bool = False) -> str:
 
     `gently`, within the limits of the timers, as users are served meanwhile.
     """
-    command = repository.waiting(LOCK, _of_database(kind))
+    command = repository.waiting(LOCK, _of_database(kind), MAKING)
     as_owner = f"runuser -u {repository.USER} -- sh -c {shlex.quote(command)}"
     return f"cd / && {repository.gently(as_owner) if gently else as_owner}"
 
 
 def run_uploads(scenario: Scenario, action: str, gently: bool = False) -> str:
-    """Return shell that does something with the backups of the uploads, as `run` does."""
+    """Return shell that makes a backup of the uploads now, as `run` does."""
     command = _of_uploads(scenario, action)
-    return repository.waiting(LOCK_OF_UPLOADS, repository.gently(command) if gently else command)
+    command = repository.gently(command) if gently else command
+    return repository.waiting(LOCK_OF_UPLOADS, command, MAKING)
+
+
+def read_uploads(scenario: Scenario) -> str:
+    """Return shell that reads the backups of the uploads, and compares them with their hashes."""
+    command = repository.gently(_of_uploads(scenario, "check"))
+    return repository.waiting(LOCK_OF_READING, command, "another reading of the snapshots")
+
+
+def bring_uploads(scenario: Scenario, action: str) -> str:
+    """Return shell that brings uploads back, as fast as that goes, whatever else is made of them.
+
+    Another restore it waits for.
+    """
+    command = _of_uploads(scenario, action)
+    what = "uploads that another restore brings back"
+    return repository.waiting(LOCK_OF_BRINGING, command, what, seconds=0)
+
+
+def room_for_uploads(scenario: Scenario, until: float, directory: str) -> str:
+    """Return shell that fails where there is no room for the uploads of a time."""
+    return _of_uploads(scenario, f"room {until} {directory}")
 
 
 def listed_uploads(scenario: Scenario) -> str:
@@ -247,7 +277,7 @@ def told(scenario: Scenario) -> str:
     as_owner = f"cd / && runuser -u {repository.USER} -- {_of_database('tell')}"
     return (
         f"[ ! -x {OF_DATABASE} ] || {{ {as_owner}; }}\n"
-        f"[ ! -x {OF_UPLOADS} ] || {_of_uploads(scenario, 'tell')}\n"
+        f"[ ! -d {OF_UPLOADS} ] || {_of_uploads(scenario, 'tell')}\n"
         f"{second_place.told(scenario)}"
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from fabfile.engine.words import counted
 from fabfile.scenario import Scenario
-from fabfile.tiers.storage import backup, repository, second_place
+from fabfile.tiers.storage import backup, past, repository, second_place
 from fabfile.tiers.storage.copier.__main__ import told
+from fabfile.tiers.storage.past import Past
 from fabfile.verify.check import Check, Site, judged
 
 HOUR, DAY = 3600, 24 * 3600
@@ -18,18 +18,9 @@ HOUR, DAY = 3600, 24 * 3600
 LAST, FULL = 26 * HOUR, 7 * DAY + 6 * HOUR
 # It is due after a quarter of an hour, also where one server is dead.
 UPLOADS = HOUR / 2
+# All are read each week, and it may take long.
+READ = 9 * DAY
 WITHOUT = "backups: the database survives the loss of its machine"
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A backup of the database: its name, what kind it is of, and its times."""
-
-    label: str
-    kind: str
-    start: int
-    stop: int
-    size: int
 
 
 def checks(site: Site) -> list[Check]:
@@ -45,6 +36,7 @@ def checks(site: Site) -> list[Check]:
         found.append(
             judged("backups: the last one of the uploads is young", lambda: _uploads(site))
         )
+        found.append(judged("backups: those of the uploads are whole", lambda: _whole(site)))
     if site.scenario.second_place:
         found.append(
             judged("backups: the copy in the second place is young", lambda: _copied(site))
@@ -62,32 +54,6 @@ def without(scenario: Scenario) -> str:
     )
 
 
-def known(text: str) -> list[Kept]:
-    """Return the backups that `pgbackrest info --output=json` tells of, the oldest first.
-
-    Those of the database that is there: of one that was there before it, others may be left.
-    """
-    found = [
-        Kept(
-            each["label"],
-            each["type"],
-            each["timestamp"]["start"],
-            each["timestamp"]["stop"],
-            each["info"]["size"],
-        )
-        for stanza in json.loads(text)
-        for each in stanza.get("backup", [])
-        if each["database"]["id"] == max(one["id"] for one in stanza["db"])
-    ]
-    return sorted(found, key=lambda each: each.stop)
-
-
-def system(text: str) -> str:
-    """Return PostgreSQL's number for the cluster that is backed up, of the same answer."""
-    databases = [one for stanza in json.loads(text) for one in stanza.get("db", [])]
-    return str(max(databases, key=lambda one: one["id"])["system-id"]) if databases else ""
-
-
 def ago(seconds: float) -> str:
     """Return how long ago something was, as a person says it."""
     for size, unit in ((DAY, "d"), (HOUR, "h"), (60, "min")):
@@ -100,14 +66,41 @@ def _young(site: Site) -> tuple[bool, str]:
     machine = site.first_of(repository.keepers(site.scenario))
     (database,) = site.scenario.tier("database")
     given_up = site.run(database.name, f"cat {repository.GIVEN_UP} 2>/dev/null || :").strip()
-    backups = known(site.run(machine.name, repository.info()))
-    return judge(backups, time.time(), int(given_up or 0))
+    found = site.program(machine.name, past.PROGRAM, past.given(), past.SECONDS)
+    return judge(past.read(found), time.time(), int(given_up or 0))
 
 
 def _uploads(site: Site) -> tuple[bool, str]:
     machine = site.first("storage")
     listed = json.loads(site.run(machine.name, backup.listed_uploads(site.scenario)))
     return judge_uploads([each["seconds"] for each in listed], time.time())
+
+
+def _whole(site: Site) -> tuple[bool, str]:
+    machine = site.first("storage")
+    # What was read, and the second of the first snapshot, which is that of the repository.
+    text = site.run(
+        machine.name,
+        f"cat {repository.UPLOADS}.checked 2>/dev/null || echo\n"
+        f"stat -c %Y {repository.UPLOADS}/config",
+    )
+    return judge_read(text, time.time())
+
+
+def judge_read(text: str, now: float) -> tuple[bool, str]:
+    """Return whether the snapshots were whole when all were read last, and that is not long ago.
+
+    `text` is when that was, its exit code and its words, and behind it when there were none yet.
+    """
+    *noted, begun = text.strip().splitlines() or [""]
+    when, code, said = (*" ".join(noted).split(" ", 2), "", "", "")[:3]
+    begin = int(begun) if begun.isdecimal() else now
+    if not when:
+        seen = "they were not read yet: 'invoke backup.check' does so, and each week a timer"
+        return now - begin < READ, seen
+    since = now - float(when)
+    seen = f"all were read {ago(since)}"
+    return code == "0" and since < READ, f"{seen}; DAMAGED: {said}" if code != "0" else seen
 
 
 def _copied(site: Site) -> tuple[bool, str]:
@@ -130,21 +123,24 @@ def judge_uploads(snapshots: list[float], now: float) -> tuple[bool, str]:
     return last < UPLOADS, seen
 
 
-def judge(backups: list[Kept], now: float, given_up: int = 0) -> tuple[bool, str]:
+def judge(kept: Past, now: float, given_up: int = 0) -> tuple[bool, str]:
     """Return whether the last backups are young enough, and what there is.
 
     `given_up` is when a piece of PostgreSQL's log was last not kept.
     """
-    full = [each for each in backups if each.kind == "full"]
+    full = [each for each in kept.backups if each.kind == "full"]
     if not full:
         return False, "there is no backup"
-    last, first = backups[-1], full[0]
+    last = kept.backups[-1]
     seen = f"the last one {ago(now - last.stop)}, the last full one {ago(now - full[-1].stop)}"
-    since = time.strftime("%d %b %H:%M:%S", time.localtime(first.stop))
-    seen += f"; any second since {since} can be had"
+    seen += f"; {kept.told(_short)} can be had"
     if given_up >= last.start:
         return False, (
             f"no storage server kept PostgreSQL's log {ago(now - given_up)}, and its disk was "
             "nearly full: what is written since is in no backup; 'invoke backup.now' makes one"
         )
     return now - last.stop < LAST and now - full[-1].stop < FULL, seen
+
+
+def _short(seconds: float) -> str:
+    return time.strftime("%d %b %H:%M:%S", time.localtime(seconds))

@@ -21,16 +21,19 @@ ANEW = "anew"
 FULL, DIFF = 7 * 24 * HOUR - HOUR, 24 * HOUR - HOUR
 
 
-def due(backups: list[dict[str, Any]], now: float) -> str:
+def due(backups: list[dict[str, Any]], now: float, latest: str = "") -> str:
     """Return the type of the backup that is due, "" when none is.
 
-    `backups` are those of `pgbackrest info --output=json`.
+    `backups` are those of `pgbackrest info --output=json`, and `latest` the piece of the log that
+    was kept last.
     """
     full = [each["timestamp"]["stop"] for each in backups if each["type"] == "full"]
     last = [each["timestamp"]["stop"] for each in backups]
     if not full or now - max(full) >= FULL:
         return "full"
-    return "diff" if now - max(last) >= DIFF else ""
+    # A database that was brought back is on a timeline of its own, the first eight digits.
+    is_other = latest[:8] > max(each["archive"]["stop"] for each in backups)[:8]
+    return "diff" if now - max(last) >= DIFF or is_other else ""
 
 
 def told(backups: list[dict[str, Any]], now: float) -> str:
@@ -48,11 +51,11 @@ def told(backups: list[dict[str, Any]], now: float) -> str:
 def main(config: str, stanza: str, wanted: str = "") -> int:
     """Make the backup, or tell of those there are; answer the exit code."""
     command = ["pgbackrest", f"--config={config}", f"--stanza={stanza}"]
-    code, backups = known(command)
+    code, backups, latest = known(command)
     if wanted == "tell":
         print(f"backups of the database: {told(backups, time.time())}")
         return code
-    kind = "full" if wanted == ANEW else wanted or due(backups, time.time())
+    kind = "full" if wanted == ANEW else wanted or due(backups, time.time(), latest)
     if code or not kind:
         return code
     # Where it is as it should be, nothing changes. An empty cluster in the place of a lost one is
@@ -63,18 +66,22 @@ def main(config: str, stanza: str, wanted: str = "") -> int:
     return code or subprocess.call([*command, "backup", f"--type={kind}"])
 
 
-def known(command: list[str]) -> tuple[int, list[dict[str, Any]]]:
-    """Return the exit code of `pgbackrest info`, and the backups of the database that is there."""
+def known(command: list[str]) -> tuple[int, list[dict[str, Any]], str]:
+    """Return the exit code of `pgbackrest info`, and what there is of the database that is there.
+
+    That are its backups, and the piece of its log that was kept last.
+    """
     info = subprocess.run([*command, "info", "--output=json"], capture_output=True, text=True)
     if info.returncode:
         print(info.stdout, info.stderr, file=sys.stderr)
-        return info.returncode, []
-    return 0, [
-        backup
-        for one in json.loads(info.stdout)
-        for backup in one.get("backup", [])
-        if backup["database"]["id"] == max(each["id"] for each in one["db"])
-    ]
+        return info.returncode, [], ""
+    found: dict[str, list[dict[str, Any]]] = {"backup": [], "archive": []}
+    for one in json.loads(info.stdout):
+        newest = max((each["id"] for each in one["db"]), default=0)
+        for kind, of_all in found.items():
+            of_all += [each for each in one.get(kind, []) if each["database"]["id"] == newest]
+    latest = max((each["max"] or "" for each in found["archive"]), default="")
+    return 0, found["backup"], latest
 
 
 if __name__ == "__main__":

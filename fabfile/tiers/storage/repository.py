@@ -39,6 +39,8 @@ GIVEN_UP, ROOM = "/var/lib/postgresql/log-given-up", 512
 QUOTA, NICE = "30%", 19
 # How long what a person wants waits for a backup that is being made, and what tells that in vain.
 PATIENCE, BUSY = 600, 75
+# How a line begins that says for what it waits.
+WAITING = "waiting for"
 
 
 def keepers(scenario: Scenario) -> tuple[Machine, ...]:
@@ -60,9 +62,9 @@ def beginner(scenario: Scenario) -> Machine:
 
 
 def by_timer(
-    names: tuple[str, str], what: str, user: str, command: str, when: str = "", cache: str = ""
+    names: tuple[str, str], what: str, user: str, *commands: str, when: str = "", cache: str = ""
 ) -> list[Resource]:
-    """Return unit and timer, by their `names`, of a command that looks whether it is time.
+    """Return unit and timer, by their `names`, of commands that look whether it is time.
 
     `when` is for a timer that goes by the clock, and `cache` a directory of the command's own.
     """
@@ -71,7 +73,7 @@ def by_timer(
         source=f"{UNITS}/backup.service",
         what=what,
         user=user,
-        command=command,
+        commands=commands,
         cache=cache,
         quota=QUOTA,
         nice=NICE,
@@ -107,17 +109,6 @@ def pgbackrest(words: str, seconds: int = 60) -> str:
     return f"cd / && timeout {seconds} runuser -u {USER} -- pgbackrest {options} {words}"
 
 
-def info() -> str:
-    """Return shell that prints what backups there are, as JSON; it changes nothing."""
-    return pgbackrest("info --output=json")
-
-
-def histories() -> str:
-    """Return shell that prints when each timeline of the database began: second and file's name."""
-    archive = f'cd {REPOSITORY}/archive/{STANZA} && cd "$(ls -d *-* | sort -t- -k2n | tail -n 1)"'
-    return f"({archive} && stat -c '%Y %n' -- *.history) 2>/dev/null || :"
-
-
 def locked(path: str, command: str, options: str = "-n -E 0") -> str:
     """Return a command that one storage server runs at a time: it holds a lock on the volume.
 
@@ -132,7 +123,16 @@ def gently(command: str) -> str:
     return f"{scope} nice -n {NICE} ionice -c idle {command}"
 
 
-def waiting(path: str, command: str) -> str:
-    """Return shell that runs a command when no other storage server does, and says if one does."""
-    busy = f"[ $? != {BUSY} ] || echo 'another storage server is at it'; false"
-    return f"{locked(path, command, f'-w {PATIENCE} -E {BUSY}')} || {{ {busy}; }}"
+def waiting(path: str, command: str, what: str, seconds: int = PATIENCE) -> str:
+    """Return shell that runs a command when no other storage server does, and says if one does.
+
+    `what` the other one is at. It waits for that, at most so many `seconds`: 0 stands for no limit.
+    In vain, it ends with BUSY.
+    """
+    limit = f"-w {seconds} " if seconds else ""
+    return (
+        f"code=0\n{locked(path, command, f'-n -E {BUSY}')} || code=$?\n"
+        f"if [ $code = {BUSY} ]; then\necho '{WAITING} {what}'\n"
+        f"code=0\n{locked(path, command, f'{limit}-E {BUSY}')} || code=$?\n"
+        f"[ $code != {BUSY} ] || echo 'another storage server is at it: {what}'\nfi\n(exit $code)"
+    )

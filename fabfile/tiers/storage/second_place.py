@@ -29,6 +29,7 @@ TOLD = f"{repository.MOUNT}/{STATE}"
 LOCK = f"{repository.REPOSITORY}/{MARK}"
 # One dead server's turn is the next one's, as with the uploads, after whose turn it is.
 MINUTES, APART, LATER = 15, 5, 2
+WHAT = "another copy to the second place, or from it"
 # To copy all there is, or to bring it back.
 SECONDS = 24 * 3600
 
@@ -117,7 +118,7 @@ def fetched(scenario: Scenario) -> Run:
     """Return that the backups are back from the second place: on the first storage server."""
     return Run(
         "bring the backups back from the second place",
-        repository.waiting(LOCK, f"/usr/bin/env {_program(scenario, 'fetch')}"),
+        repository.waiting(LOCK, f"/usr/bin/env {_program(scenario, 'fetch')}", WHAT),
         unless=f"[ -e {repository.REPOSITORY}/{MARK} ]",
         seconds=SECONDS,
     )
@@ -126,7 +127,7 @@ def fetched(scenario: Scenario) -> Run:
 def run(scenario: Scenario, action: str) -> str:
     """Return shell that copies now."""
     command = repository.gently(f"/usr/bin/env {_program(scenario, action)}")
-    return repository.waiting(LOCK, command)
+    return repository.waiting(LOCK, command, WHAT)
 
 
 def told(scenario: Scenario) -> str:
