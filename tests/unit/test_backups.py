@@ -227,7 +227,11 @@ def test_a_time_is_read_as_a_person_writes_it(text, said):
         ("\n", True, "they were not read yet"),
         ("{now} 0 \n{old}", True, "all were read 0 s ago"),
         ("{old} 0 \n{old}", False, "all were read 10 d ago"),
-        ("{now} 1 pack 12 contains 2 errors\n{old}", False, "DAMAGED: pack 12 contains 2 errors"),
+        (
+            "{now} 1 pack 12 contains 2 errors\n{old}",
+            False,
+            "DAMAGED, or unreadable: pack 12 contains 2 errors",
+        ),
     ],
 )
 def test_damage_of_the_snapshots_is_told_and_that_they_are_not_read(text, ok, said):

@@ -123,14 +123,14 @@ def test_all_is_read_each_week_and_a_day_behind_damage(fake, capsys):
         note.write_text(f"{restic.time.time() - days * restic.DAY:.0f} 0 \n")
         assert backed_up(fake, "read") == 0 and len(asked(fake)) == begun
     (fake / "damaged").write_text(
-        "pack 12 contains 2 errors\n\nFatal: repository contains errors\n"
+        "pack 12 contains 2 errors\n in it\nFatal: repository contains errors\n"
     )
     with pytest.raises(restic.Failed, match="damaged"):
         backed_up(fake, "check")
-    assert read_words(fake) == "1 pack 12 contains 2 errors\n"
+    assert read_words(fake) == "1 pack 12 contains 2 errors in it\n"
     capsys.readouterr()
     assert backed_up(fake, "tell") == 0
-    assert "0 h ago is DAMAGED: pack 12 contains 2 errors" in capsys.readouterr().out
+    assert "DAMAGED, or unreadable, 0 h ago: pack 12 contains 2 errors" in capsys.readouterr().out
     asked(fake)
     for hours, begun in ((23, 0), (25, 1)):
         note.write_text(f"{restic.time.time() - hours * 3600:.0f} 1 pack\n")

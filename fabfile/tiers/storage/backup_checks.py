@@ -100,7 +100,10 @@ def judge_read(text: str, now: float) -> tuple[bool, str]:
         return now - begin < READ, seen
     since = now - float(when)
     seen = f"all were read {ago(since)}"
-    return code == "0" and since < READ, f"{seen}; DAMAGED: {said}" if code != "0" else seen
+    return (
+        code == "0" and since < READ,
+        f"{seen}; DAMAGED, or unreadable: {said}" if code != "0" else seen,
+    )
 
 
 def _copied(site: Site) -> tuple[bool, str]:

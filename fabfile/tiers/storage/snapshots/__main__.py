@@ -33,7 +33,8 @@ def told(old: float, when: float, code: str, said: str) -> str:
     last = "none" if old == float("inf") else f"{old / 60:.0f} min ago"
     if code in ("", "0"):
         return last
-    return f"{last}; what was read {(time.time() - when) / 3600:.0f} h ago is DAMAGED: {said}"
+    hours = max(0, time.time() - when) / 3600
+    return f"{last}; DAMAGED, or unreadable, {hours:.0f} h ago: {said}"
 
 
 def main(path: str, password_file: str, volume: str, action: str = "", *given: str) -> int:

@@ -143,7 +143,7 @@ class Repository:
         print(done.stderr, end="", file=sys.stderr)
         if done.returncode < 0:
             raise Failed("the reading of the snapshots was ended")
-        said = " ".join((done.stderr.strip().splitlines() or [""])[0].split())
+        said = " ".join(" ".join(done.stderr.strip().splitlines()[:2]).split())
         note = Path(f"{self.path}.checked")
         new = note.with_suffix(".new")
         new.write_text(
