@@ -36,11 +36,25 @@ def make(kind: str, take: bool = False) -> None:
         steps.append(second_place.run(wanted, "take" if take else "now"))
     with closing(keeper(wanted)) as remote:
         for shell in steps:
-            done = remote.run(shell, seconds=SECONDS)
-            if done.code:
-                said = hide(done.text.strip(), known_secrets(wanted.state))
+            code, said = run(wanted, remote, shell)
+            if code:
                 raise Exit(f"{remote.name}: {said}", 1)
     console.print(f"backed up by {remote.name} in {time.monotonic() - started:.1f} s")
+
+
+def run(wanted: Scenario, remote: Remote, shell: str) -> tuple[int, str]:
+    """Run something for as long as it takes; return its exit code, and what it said.
+
+    For what it waits is printed as soon as it says so.
+    """
+
+    def on_line(line: str) -> None:
+        if line.startswith(repository.WAITING):
+            console.print(f"{remote.name}: {line}", markup=False)
+
+    done = remote.run(shell, seconds=SECONDS, on_line=on_line)
+    lines = hide(done.text.strip(), known_secrets(wanted.state)).splitlines()
+    return done.code, "\n".join(each for each in lines if not each.startswith(repository.WAITING))
 
 
 def show() -> None:

@@ -9,12 +9,11 @@ from contextlib import closing
 from invoke.exceptions import Exit
 
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.operations.backups import SECONDS, keeper, moment_of, past_of, shown
-from fabfile.operations.progress import console, hide
-from fabfile.operations.restoring import way_to
+from fabfile.operations.backups import keeper, moment_of, past_of, run
+from fabfile.operations.progress import console
+from fabfile.operations.restoring import impossible, way_to
 from fabfile.operations.session import refuse, scenario
 from fabfile.scenario import Scenario
-from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.database import scratch
 from fabfile.tiers.storage import backup, repository
 
@@ -31,7 +30,7 @@ def restore_into(to: str, name: str) -> None:
         raise refuse(f"--into is {name!r}, which is a database that is used: name a new one.")
     moment = moment_of(to)
     found = past_of(wanted)
-    if wrong := found.impossible(moment, time.time(), shown):
+    if wrong := impossible(wanted, found, moment):
         raise refuse(wrong)
     (machine,) = wanted.tier("database")
     place = f"{repository.MOUNT}/{name}"
@@ -62,11 +61,10 @@ def check() -> None:
 def _run(wanted: Scenario, remote: Remote, shell: str) -> None:
     """Run something for as long as it takes and show what it says; raises Exit when it fails."""
     try:
-        done = remote.run(shell, seconds=SECONDS)
+        code, said = run(wanted, remote, shell)
     except MachineError as error:
         raise Exit(str(error), 1) from None
-    said = hide(done.text.strip(), known_secrets(wanted.state))
-    if done.code:
-        raise Exit(f"{remote.name}: {said or f'exit code {done.code}'}", 1)
+    if code:
+        raise Exit(f"{remote.name}: {said or f'exit code {code}'}", 1)
     for line in said.splitlines():
         console.print(f"{remote.name}: {line}", markup=False)

@@ -15,7 +15,15 @@ from fabfile.engine.change import Change
 from fabfile.engine.converge import Plan, Stage, everywhere, execute
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.operations import missing
-from fabfile.operations.backups import SECONDS, SHOWN, keeper, moment_of, past_of, seconds_of, shown
+from fabfile.operations.backups import (
+    SHOWN,
+    keeper,
+    moment_of,
+    past_of,
+    run,
+    seconds_of,
+    shown,
+)
 from fabfile.operations.deployment import carry_out, planned
 from fabfile.operations.progress import Progress, console, hide
 from fabfile.operations.session import operation, refuse, scenario, without_absent
@@ -96,13 +104,11 @@ def _after(wanted: Scenario, remote: Remote, moment: datetime | None) -> None:
     }
     failed = []
     for failure, shell in steps.items():
-        done = remote.run(shell, seconds=SECONDS, on_line=_say_for_what)
-        lines = hide(done.text.strip(), known_secrets(wanted.state)).splitlines()
-        said = "\n".join(line for line in lines if not line.startswith(repository.WAITING))
-        if done.code == repository.BUSY:
-            # What the database is on now is in no backup, which the timer notices.
-            console.print(f"{said}: a timer backs up what is now once it is done", markup=False)
-        elif done.code:
+        code, said = run(wanted, remote, shell)
+        if code == repository.BUSY:
+            # The database is on a timeline of its own now, which a timer notices.
+            console.print(f"{said}; what is now is backed up once that is done", markup=False)
+        elif code:
             failed.append(f"{failure}. {remote.name}: {said}")
         elif said:
             console.print(said, markup=False)
@@ -110,14 +116,11 @@ def _after(wanted: Scenario, remote: Remote, moment: datetime | None) -> None:
         raise Exit("\n".join(f"The database is back, and {each}" for each in failed), 1)
 
 
-def _say_for_what(line: str) -> None:
-    """Print for what a machine waits, as soon as it says so."""
-    if line.startswith(repository.WAITING):
-        console.print(line, markup=False)
-
-
 def impossible(wanted: Scenario, found: Past, moment: datetime | None) -> str:
-    """Return why the database must not be brought back to a time, "" when it may."""
+    """Return why no database is made of what was at a time, "" when one may be.
+
+    One that is there, and that no backup has all of, is not replaced.
+    """
     if wrong := found.impossible(moment, time.time(), shown):
         return wrong
     (machine,) = wanted.tier("database")
@@ -132,8 +135,7 @@ def impossible(wanted: Scenario, found: Past, moment: datetime | None) -> str:
         return ""
     return (
         f"No storage server kept PostgreSQL's log {ago(time.time() - given_up)}, and there is no "
-        "backup since: what was written since would be gone for good. 'invoke backup.now' makes "
-        "one."
+        "backup since: what was written since is in none. 'invoke backup.now' makes one."
     )
 
 
@@ -175,8 +177,9 @@ def way_to(found: Past, moment: datetime | None) -> database.Way:
     on, source = found.timeline(seconds), found.backup(seconds)
     target = moment.isoformat(sep=" ") if moment else ""
     if not source:
-        return database.Way(target, on.number)
-    return database.Way(target, on.number, source.label, source.size, found.log_behind(source, on))
+        return database.Way(target, str(on.number))
+    number = "current" if source.timeline == on.number else str(on.number)
+    return database.Way(target, number, source.label, source.size, found.log_behind(source, on))
 
 
 def _prepared(wanted: Scenario, machine: Machine) -> Stage:

@@ -234,7 +234,7 @@ def test_a_database_that_is_in_no_backup_is_not_replaced(lab):
     # As after a person has put another cluster in the place of the one that is backed up.
     add(lab, "kept")
     number = lab.sql("SELECT system_identifier FROM pg_control_system()")
-    change = restoring.handed_over(lab.scenario, str(int(number) + 1), restoring.Way("", 1))
+    change = restoring.handed_over(lab.scenario, str(int(number) + 1), restoring.Way("", "1"))
     said = lab.do("bbdd", f"say() {{ :; }}\n{change.script}", code=1)
     assert "is not the one of the backups: 'invoke backup.now --anew' backs it up" in said, said
     lab.sql("DELETE FROM customers WHERE name = 'kept'", "crm")

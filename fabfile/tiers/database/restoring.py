@@ -31,7 +31,7 @@ class Way:
     """
 
     target: str
-    timeline: int
+    timeline: str
     backup: str = ""
     size: int = 0
     log: int = 0

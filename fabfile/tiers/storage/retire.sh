@@ -14,7 +14,9 @@ retire_storage() {
   systemctl -q disable --now glusterd
   # What restic knows of its repository, and where it looks at uploads.
   rm -rf /var/cache/backup-uploads
-  [ ! -d /mnt/uploads ] || rmdir --ignore-fail-on-non-empty /mnt/uploads
+  for each in /mnt/uploads /mnt/uploads-brought; do
+    [ ! -d "$each" ] || rmdir --ignore-fail-on-non-empty "$each"
+  done
   bricks=$(cat /var/lib/glusterd/vols/*/bricks/* 2>/dev/null | sed -n 's/^path=/ and /p' | sort -u | tr -d '\n')
   echo "stays: what GlusterFS keeps in /var/lib/glusterd$bricks, stopped: 'apt-get purge glusterfs-server' and 'rm -r' remove it"
 }
