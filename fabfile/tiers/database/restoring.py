@@ -108,9 +108,8 @@ def restored(scenario: Scenario, way: Way) -> Change:
     script = (
         f"{functions}"
         f"get_back {shlex.join(way.options)}\n"
-        'systemctl start "$unit" || { log_of; exit 1; }\n'
-        f"{back} || {{ ends_before {shlex.quote(way.target)} && {back}; }} "
-        "|| { log_of; exit 1; }\n"
+        f'{{ systemctl start "$unit" && {back}; }} || '
+        f"{{ ends_before {shlex.quote(way.target)} && {back}; }} || {{ log_of; exit 1; }}\n"
         f"forget_the_way\nawait 60 'PostgreSQL to be back' {is_back}\n"
         f"rm -f {shlex.quote(_mark(scenario))}"
     )
