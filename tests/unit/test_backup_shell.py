@@ -1,5 +1,6 @@
 """The shell of the backups: it waits for others and says for what, and asks for room."""
 
+import fcntl
 import subprocess
 from pathlib import Path
 
@@ -13,25 +14,32 @@ WAITS = "waiting for a copy that is made\n"
 
 
 @pytest.mark.parametrize(
-    ("holds", "seconds", "code", "said"),
-    [(0, 1, 3, "done\n"), (0.5, 0, 3, f"{WAITS}done\n"), (60, 1, repository.BUSY, WAITS)],
+    ("ends", "seconds", "code", "said"),
+    [
+        ("before", 1, 3, "done\n"),
+        ("meanwhile", 0, 3, f"{WAITS}done\n"),
+        (
+            "never",
+            1,
+            repository.BUSY,
+            f"{WAITS}another storage server is at it: a copy that is made\n",
+        ),
+    ],
 )
-def test_what_a_person_wants_waits_and_says_for_what(tmp_path, holds, seconds, code, said):
+def test_what_a_person_wants_waits_and_says_for_what(tmp_path, ends, seconds, code, said):
     path = tmp_path / "one"
-    holder = subprocess.Popen(
-        ["flock", "-F", f"{path}.lock", "sh", "-c", f"echo; exec sleep {holds}"], stdout=-1
+    shell = repository.waiting(
+        str(path), "sh -c 'echo done; exit 3'", "a copy that is made", seconds
     )
-    try:
-        holder.stdout.readline()
-        if not holds:
-            holder.wait()
-        shell = repository.waiting(
-            str(path), "sh -c 'echo done; exit 3'", "a copy that is made", seconds
-        )
-        done = subprocess.run(["sh", "-euc", shell], capture_output=True, text=True)
-    finally:
-        holder.kill()
-    assert done.returncode == code and done.stdout.startswith(said)
+    with open(f"{path}.lock", "w") as holder:
+        if ends != "before":
+            fcntl.flock(holder, fcntl.LOCK_EX)
+        done = subprocess.Popen(["sh", "-euc", shell], stdout=-1, text=True)
+        first = done.stdout.readline()
+        if ends == "meanwhile":
+            fcntl.flock(holder, fcntl.LOCK_UN)
+        rest = done.communicate(timeout=30)[0]
+    assert done.returncode == code and first + rest == said
 
 
 # As scratch.sh and restore.sh ask for room, of a cluster of 100 MiB with 900 MiB free.
