@@ -140,7 +140,9 @@ def small_disk(lab, name, path):
 def test_a_full_disk_is_said_and_got_over(repaired):
     own = "/var/lib/crm-deployer"
     with small_disk(repaired, "s2", own):
-        repaired.do("s2", f"rm /etc/crm-deployer/crm.env; cat /dev/zero >{own}/filler || :")
+        # Nothing kept of an earlier change: what that frees would be room enough.
+        repaired.do("s2", f"rm -rf {own}/previous /etc/crm-deployer/crm.env")
+        repaired.do("s2", f"cat /dev/zero >{own}/filler || :")
         done = repaired.fab("app.deploy", code=1)
         said = sentence(done, "s2")
         assert "a disk there is full: 'df -h' and 'df -i' there show which; make room" in said

@@ -53,21 +53,37 @@ def test_a_machine_on_which_nothing_ran_so_far_serves_nothing(scenario, tmp_path
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_server_whose_variables_were_removed_serves_all_the_same(scenario, tmp_path):
-    # Or it would be restarted in the middle of what users ask.
-    (tmp_path / "abc").mkdir()
-    with subprocess.Popen(["sleep", "60"], cwd=tmp_path / "abc") as process:
-        systemctl = tmp_path / "systemctl"
-        systemctl.write_text(f"#!/bin/sh\necho {process.pid}\n")
-        systemctl.chmod(0o755)
-        (tmp_path / "crm.service").touch()
+def kept(scenario, directory, copies=True):
+    """Run keep_previous where a process serves release abc, and copies succeed or not."""
+    (directory / "abc").mkdir()
+    with subprocess.Popen(["sleep", "60"], cwd=directory / "abc") as process:
+        programs = {"systemctl": f"echo {process.pid}"}
+        if not copies:
+            programs["cp"] = 'for last; do :; done; : >"$last"; echo "cp: no room" >&2; exit 1'
+        for name, text in programs.items():
+            (directory / name).write_text(f"#!/bin/sh\n{text}\n")
+            (directory / name).chmod(0o755)
+        (directory / "crm.service").write_text("[Unit]\n")
         script = servers.keep_previous(scenario)
         for path in ("/etc/crm-deployer", "/etc/systemd/system", "/var/lib/crm-deployer"):
-            script = script.replace(path, str(tmp_path))
-        script = f"PATH={tmp_path}:$PATH\n{script}"
+            script = script.replace(path, str(directory))
+        script = f"PATH={directory}:$PATH\n{script}"
         done = subprocess.run(["sh"], input=script, text=True, capture_output=True)
         process.kill()
+    return done
+
+
+def test_a_server_whose_variables_were_removed_serves_all_the_same(scenario, tmp_path):
+    # Or it would be restarted in the middle of what users ask.
+    done = kept(scenario, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "crm abc\n", "")
+    assert (tmp_path / "previous/unit").read_text() == "[Unit]\n"
+
+
+def test_what_cannot_be_kept_whole_is_not_kept_and_fails(scenario, tmp_path):
+    done = kept(scenario, tmp_path, copies=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "cp: no room\n")
+    assert not (tmp_path / "previous").exists()
 
 
 def configuration_key(machine, tmp_path, now: str, wanted: str) -> str:

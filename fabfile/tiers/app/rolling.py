@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 
 from fabfile.engine.converge import everywhere
 from fabfile.engine.remote import MachineError, Remote
-from fabfile.engine.script import StepFailed
+from fabfile.engine.script import Failure, StepFailed
 from fabfile.scenario import Scenario
 from fabfile.tiers.app import servers
 from fabfile.tiers.balancer import haproxy
@@ -49,7 +49,16 @@ class Rolling:
         meet now the one and now the other.
         """
         keep = servers.keep_previous(self._scenario)
-        found = everywhere(remotes, lambda remote: remote.run(keep, seconds=30).text.split()[-2:])
+
+        def kept(remote: Remote) -> list[str]:
+            output = remote.run(keep, seconds=30)
+            if output.code:
+                lines = output.text.strip().splitlines()
+                said = Failure("keep what serves now", output.code, lines)
+                raise MachineError(remote.name, str(said))
+            return output.text.split()[-2:]
+
+        found = everywhere(remotes, kept)
         self._served = {
             name: (words[0], words[1]) for name, words in found.items() if len(words) == 2
         }

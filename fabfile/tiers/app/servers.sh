@@ -14,6 +14,13 @@ holdings() { # HOME: prints the releases of an application: `current`, `keeps` a
   [ ! -e history ] || sed 's/^/served /' history
 }
 
+keep() { # NAME DIRECTORY: the files of an application are in it, whole, or it fails: they replace others
+  rm -rf "$2" && mkdir -p "$2/processes" &&
+    cp -a "$units/$1.service" "$2/unit" &&
+    find "$units" -maxdepth 1 -name "$1@*.service" -exec cp -a -t "$2/processes" {} + &&
+    { [ ! -e "$environments/$1.env" ] || cp -a "$environments/$1.env" "$2/env"; }
+}
+
 keep_previous() { # NAME: prints application and release that serve here, and keeps their files
   # Who serves is told by the process: its file of variables may have been removed.
   for name in "$1" $(find "$environments" -name '*.env' 2>/dev/null | sed 's:.*/::; s/\.env$//'); do
@@ -21,13 +28,14 @@ keep_previous() { # NAME: prints application and release that serve here, and ke
     [ "$main" -gt 0 ] || continue
     serves=$(readlink "/proc/$main/cwd") || continue
     umask 077
-    rm -rf "$previous" && mkdir -p "$previous/processes" || return
-    cp -a "$units/$name.service" "$previous/unit"
-    find "$units" -maxdepth 1 -name "$name@*.service" -exec cp -a -t "$previous/processes" {} +
-    [ ! -e "$environments/$name.env" ] || cp -a "$environments/$name.env" "$previous/env"
+    keep "$name" "$previous.new" && rm -rf "$previous" && mv "$previous.new" "$previous" || return
     echo "$name $(basename "$serves")"
     return
   done
+}
+
+replace() { # FILE OTHER: the file is in the place of the other one, whole
+  cp -a "$1" "$2.new" && mv -fT "$2.new" "$2"
 }
 
 put_back() { # NAME OTHER: what keep_previous kept is in its place again, and OTHER runs no more
@@ -35,8 +43,8 @@ put_back() { # NAME OTHER: what keep_previous kept is in its place again, and OT
   systemctl stop "$1@*.service"
   rm -f "$units/$1@"*.service
   find "$previous/processes" -name '*.service' -exec cp -a -t "$units" {} +
-  cp -a "$previous/unit" "$units/$1.service"
-  [ ! -e "$previous/env" ] || cp -a "$previous/env" "$environments/$1.env"
+  replace "$previous/unit" "$units/$1.service"
+  [ ! -e "$previous/env" ] || replace "$previous/env" "$environments/$1.env"
   if [ "$1" != "$2" ]; then
     systemctl disable --now "$2.service"
     systemctl enable "$1.service"
