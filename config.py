@@ -109,6 +109,9 @@ APPLICATIONS = {
         # the next.
         "environment": {"MALLOC_MMAP_THRESHOLD_": "131072"},
         "connections": 10,  # to the database, from one server: 2 workers of 4 threads, and spare
+        # PgBouncer gives a connection to the next one when the application lets go of it; with
+        # "transaction" behind each transaction, so that many servers need few: docs/applications.md
+        "pool": "session",
         "memory": 400,  # MiB, at most
         "uid": 900,  # of its system user: the same on all servers, for files on the shared volume
     },
@@ -157,7 +160,8 @@ PORTS = {
     "app": 3000,
     "volume": 3001,  # where an app server tells the balancer whether the volume answers there
     "statistics": 8404,  # HAProxy's page and metrics, on the management address only
-    "database": 5432,
+    "pool": 6432,  # PgBouncer, where the application finds its database
+    "database": 5432,  # PostgreSQL itself, for migrations
     "backups": 8432,  # where storage servers take what is to be kept
     "database_backups": 8433,  # where they ask the database server for it
 }

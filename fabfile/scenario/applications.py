@@ -36,6 +36,7 @@ KEYS: Keys = {
     "uploads": (str, ""),
     "temporary": (list, ()),
     "connections": (int, 20),
+    "pool": (str, "session"),
     "memory": (int, 400),
     "uid": (int, 900),
     "log": (str, "all"),
@@ -121,6 +122,8 @@ def _check_words(entry: str, table: Table, mistakes: list[str]) -> None:
             mistakes.append(f"{entry}[{key!r}] is {table[key]!r}, each must be text")
     if not 1 <= table["connections"] <= 500:
         mistakes.append(f"{entry}['connections'] is {table['connections']}, it must be 1 to 500")
+    if table["pool"] not in ("session", "transaction"):
+        mistakes.append(f"{entry}['pool'] is {table['pool']!r}, it must be session or transaction")
     if table["memory"] < 64:
         mistakes.append(f"{entry}['memory'] is {table['memory']} MiB, 64 at least")
     if table["log"] not in ("all", "errors"):

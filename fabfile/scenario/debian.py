@@ -14,6 +14,7 @@ class Debian:
     version: str
     postgresql: str
     glusterfs: str
+    pgbouncer: tuple[int, int]
     distribution: str = "debian"
 
     @property
@@ -28,11 +29,13 @@ class Debian:
 
 
 RELEASES = (
-    Debian("bookworm", "12", postgresql="15", glusterfs="10"),
-    Debian("trixie", "13", postgresql="17", glusterfs="11"),
+    Debian("bookworm", "12", postgresql="15", glusterfs="10", pgbouncer=(1, 18)),
+    Debian("trixie", "13", postgresql="17", glusterfs="11", pgbouncer=(1, 24)),
 )
 # Made of Debian, with its names of packages and paths: let in, and never tried.
-UNTRIED = (Debian("noble", "24.04", postgresql="16", glusterfs="11", distribution="ubuntu"),)
+UNTRIED = (
+    Debian("noble", "24.04", "16", glusterfs="11", pgbouncer=(1, 22), distribution="ubuntu"),
+)
 # What the lab starts a machine with that says nothing else.
 DEFAULT = RELEASES[-1]
 BY_CODENAME = {release.codename: release for release in RELEASES}

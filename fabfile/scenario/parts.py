@@ -98,6 +98,7 @@ class Application:
     uploads: str  # the directory in the release that is on the volume; "": named by UPLOADS
     temporary: tuple[str, ...]  # directories in the release for what need not last
     connections: int  # to the database, from all processes of one server, at most
+    pool: str  # when another may have its connection: behind the "session", or each "transaction"
     memory: int  # MiB
     uid: int  # of its system user, the same on every server
     log: str  # "all" that it prints, or "errors"
@@ -111,9 +112,13 @@ class Application:
 
     @property
     def sessions(self) -> int:
-        """How many connections to the database one server may open, those of the deployer too."""
-        # A process that runs on one server only holds, or waits for, a lock in the database.
-        return self.connections + sum(process.single for process in self.processes)
+        """How many sessions of PostgreSQL one server may hold, those of the deployer too."""
+        return self.locks + (self.connections if self.pool == "session" else 0)
+
+    @property
+    def locks(self) -> int:
+        """How many of its processes hold a lock in the database, or wait for it: past a pooler."""
+        return sum(process.single for process in self.processes)
 
 
 @dataclass(frozen=True)

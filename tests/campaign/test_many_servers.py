@@ -1,4 +1,4 @@
-"""Twenty app servers and two hundred clients: PostgreSQL refuses nobody a connection."""
+"""Fifty app servers and two hundred clients: nobody is refused a connection to the database."""
 
 import time
 from threading import Thread
@@ -9,8 +9,10 @@ from tests.lab.commands import wait_for
 from tests.lab.scaled import apps, current, restore, statuses
 from tests.lab.traffic import traffic
 
-SERVERS, CLIENTS, SECONDS = 20, 200, 30
+SERVERS, CLIENTS, SECONDS = 50, 200, 30
 LOG = "/var/log/postgresql/postgresql-*-main.log"
+# With the cursor of journald's at its end.
+POOLER = "journalctl -q -u pgbouncer -o cat --show-cursor"
 # A third of what they ask for is read in the database.
 HALF = {"kept": CLIENTS // 2, "new": CLIENTS // 2, "writers": 0}
 # How many connections PostgreSQL has for users by itself.
@@ -27,28 +29,31 @@ MEMORY = (
 def many(lab):
     """Have that many servers, and the three of config.py again behind the tests."""
     begin = time.monotonic()
-    done = lab.invoke("scale", "--servers", str(SERVERS), limit=1500)
+    done = lab.invoke("scale", "--servers", str(SERVERS), limit=5400)
     print(f"\nscale --servers {SERVERS}: {time.monotonic() - begin:.0f} s")
     print(done.out.splitlines()[-1])
     assert len(apps()) == SERVERS and {*statuses(lab).values()} == {"UP"}
     yield lab
-    lab.invoke("scale", "--servers", "3", limit=900)
+    lab.invoke("scale", "--servers", "3", limit=1800)
     restore(lab)
 
 
 @pytest.fixture
 def log(many):
-    """Give a function that answers what PostgreSQL has said of connections it refused."""
+    """Give a function that answers what PostgreSQL and its pooler have said of refusals."""
     begin = int(many.do("bbdd", f"stat -c %s {LOG}"))
+    cursor = many.do("bbdd", f"{POOLER} -n 1").rpartition("-- cursor: ")[2].strip()
 
     def refused():
         said = many.do("bbdd", f"tail -c +{begin + 1} {LOG}").splitlines()
-        return [line for line in said if "too many clients" in line or "slots are" in line]
+        found = [line for line in said if "too many clients" in line or "slots are" in line]
+        said = many.do("bbdd", f"{POOLER} --after-cursor '{cursor}'").splitlines()
+        return found + [line for line in said if "pooler error" in line]
 
     return refused
 
 
-def test_two_hundred_clients_of_twenty_servers_are_all_answered(many, log):
+def test_two_hundred_clients_of_fifty_servers_are_all_answered(many, log):
     seen, memory = [], []
     with traffic(current(), interval=1, **HALF) as running:
         end = time.monotonic() + SECONDS

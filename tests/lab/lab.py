@@ -38,7 +38,8 @@ STATE = """
 for file in /etc/fw/fw.fw /etc/haproxy/haproxy.cfg /etc/haproxy/errors/crm-503.http \
     /etc/crm-deployer/* /etc/systemd/system/*.service /etc/systemd/system/*.mount \
     /etc/systemd/system/*.timer /etc/systemd/system/*.d/crm.conf /usr/local/lib/crm-deployer/* \
-    /etc/sysctl.d/60-* /etc/postgresql/*/main/pg_hba.conf /etc/postgresql/*/main/conf.d/*; do
+    /etc/sysctl.d/60-* /etc/postgresql/*/main/pg_hba.conf /etc/postgresql/*/main/conf.d/* \
+    /etc/pgbouncer/*; do
     [ ! -f "$file" ] || echo "$file $(stat -c '%a %U %G' "$file") $(sha256sum < "$file")"
 done
 readlink /srv/crm/current || :

@@ -93,6 +93,7 @@ def traces(lab: Lab, name: str) -> list[str]:
         "haproxy.cfg": (lab.do("lb", "cat /etc/haproxy/haproxy.cfg"), f"server {name} "),
         "HAProxy": (lab.do("lb", f"echo 'show servers state app' | {SOCKET}"), f" {lan3} "),
         "pg_hba": (lab.do("bbdd", "cat /etc/postgresql/*/main/pg_hba.conf"), f"{lan4}/"),
+        "pooler": (lab.do("bbdd", "cat /etc/pgbouncer/hba.conf"), f"{lan4}/"),
         "auth.allow": (lab.do("nas1", "cat /var/lib/glusterd/vols/nas/info"), lan4),
         "/etc/hosts": (lab.do("s1", "cat /etc/hosts"), f" {name}\n"),
         "known_hosts": (current().machine("s1").login.known_hosts.read_text(), management + " "),

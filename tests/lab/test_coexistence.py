@@ -17,6 +17,7 @@ def filtered(repaired):
     for name, rule in (
         ("s1", f"from {app} to any port 3000 proto tcp"),
         ("s1", f"from {app} to any port 3001 proto tcp"),
+        ("bbdd", f"from {database} to any port 6432 proto tcp"),
         ("bbdd", f"from {database} to any port 5432 proto tcp"),
     ):
         repaired.do(

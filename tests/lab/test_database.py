@@ -33,11 +33,13 @@ def test_postgresql_is_debians_and_starts_at_boot(bbdd):
     assert bbdd.service("postgresql").is_enabled
 
 
-def test_it_listens_on_lan4_and_the_local_socket_only(lab, bbdd):
-    listening = bbdd.check_output("ss -Hltnp '( sport = :5432 )'")
+@pytest.mark.parametrize("port", [5432, 6432])
+def test_it_and_its_pooler_listen_on_lan4_and_the_local_socket_only(lab, bbdd, port):
+    listening = bbdd.check_output(f"ss -Hltnp '( sport = :{port} )'")
     addresses = [line.split()[3] for line in listening.splitlines()]
-    assert addresses == [f"{lab.address('bbdd', 'lan4')}:5432"]
-    assert bbdd.socket("unix:///var/run/postgresql/.s.PGSQL.5432").is_listening
+    assert addresses == [f"{lab.address('bbdd', 'lan4')}:{port}"]
+    socket = bbdd.check_output(f"ss -Hlx | grep -c 'postgresql/.s.PGSQL.{port} '")
+    assert socket == "1"
 
 
 def test_one_host_line_for_each_app_server_and_nothing_else_from_the_network(lab, ask):
@@ -49,7 +51,13 @@ def test_one_host_line_for_each_app_server_and_nothing_else_from_the_network(lab
     remote = [line for line in lines if line[0] != "local"]
     wanted = [f"{lab.address(name, 'lan4')}/32" for name in lab.apps]
     assert remote == [["host", "crm", "crm", address, "scram-sha-256"] for address in wanted]
-    assert {line[-1] for line in lines if line[0] == "local"} == {"peer"}
+    # The pooler comes by the socket, with what an application has proved to it.
+    local = [line[1:] for line in lines if line[0] == "local"]
+    assert local == [
+        ["all", "postgres", "peer"],
+        ["crm", "crm", "scram-sha-256"],
+        ["all", "all", "peer"],
+    ]
     # What the running server has read, not just what stands in the file.
     loaded = ask("SELECT type, auth_method FROM pg_hba_file_rules WHERE type <> 'local'")
     assert loaded.splitlines() == ["host|scram-sha-256"] * len(wanted)
@@ -103,15 +111,20 @@ def test_settings_are_in_a_file_of_ours_and_the_packaged_one_is_untouched(lab, b
     )
 
 
-def test_an_app_server_gets_in_and_a_storage_server_does_not(lab):
+@pytest.mark.parametrize(
+    ("port", "words"),
+    [(5432, "no pg_hba.conf entry"), (6432, "no authentication method is found")],
+    ids=["PostgreSQL", "pooler"],
+)
+def test_an_app_server_gets_in_and_a_storage_server_does_not(lab, port, words):
     address = lab.address("bbdd", "lan4")
-    attempt = f"PGCONNECT_TIMEOUT=5 psql -w -h {address} -U crm crm -c 'SELECT 1' 2>&1"
-    # Without a password: it is the entry of pg_hba.conf that is asked about.
+    attempt = f"PGCONNECT_TIMEOUT=5 psql -w -h {address} -p {port} -U crm crm -c 'SELECT 1' 2>&1"
+    # Without a password: it is the list of addresses that is asked about.
     assert "no password supplied" in lab.do("s1", attempt, code=None)
     body = "struct.pack('!I', 196608) + b'user\\0crm\\0database\\0crm\\0\\0'"
     hello = (
         f"import socket, struct; body = {body}; "
-        f"connection = socket.create_connection(('{address}', 5432), 5); "
+        f"connection = socket.create_connection(('{address}', {port}), 5); "
         "connection.sendall(struct.pack('!I', len(body) + 4) + body); print(connection.recv(999))"
     )
-    assert "no pg_hba.conf entry" in lab.do("nas1", f'python3 -c "{hello}"')
+    assert words in lab.do("nas1", f'python3 -c "{hello}"')

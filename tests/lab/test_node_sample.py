@@ -84,7 +84,7 @@ def test_variables_arrive_as_they_were_written(lab, browser, url):
     for content in from_each(browser, f"{url}notes").values():
         said = json.loads(content)
         assert said["GREETING"] == sample["environment"]["GREETING"]
-        assert said["DB_HOST"] == f"at {address}:5432, not ${{PGHOST}}"
+        assert said["DB_HOST"] == f"at {address}:6432, not ${{PGHOST}}"
         assert said["WORDS"] == "it's 100%"
 
 

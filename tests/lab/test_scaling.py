@@ -48,8 +48,12 @@ def change_application() -> None:
 
 
 def test_a_server_is_added(served):
+    processes = "systemctl show -P MainPID pgbouncer 'postgresql@*'"
+    before = served.do("bbdd", processes)
     with unnoticed("add-server") as running:
         done = served.invoke("add-server", "--name", "s4")
+    # PostgreSQL and its pooler have only read their lists again.
+    assert served.do("bbdd", processes) == before
     assert running.report.servers["s4"] and "s4 " in done.out.splitlines()[-1]
     assert apps() == ["s1", "s2", "s3", "s4"] and statuses(served)["s4"] == "UP"
     rows = json.loads(served.invoke("status", "--json").out)

@@ -19,7 +19,7 @@ grep -rls 'Written by the deployer' /etc /usr/local || :
 find /etc /run /usr/local /srv /var/lib/crm* -name '*crm*' ! -path '/srv/crm*' 2>/dev/null || :
 find /etc/systemd -name '*.d' -type d -empty
 nft list tables | grep crm_ || :
-for unit in crm mnt-nas.mount haproxy postgresql@17-main glusterd host-rules; do
+for unit in crm mnt-nas.mount haproxy pgbouncer postgresql@17-main glusterd host-rules; do
   ! systemctl -q is-active $unit || echo $unit runs
 done
 find /run/systemd/generator /etc/systemd/system -name 'postgresql@*'

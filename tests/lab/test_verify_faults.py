@@ -49,6 +49,43 @@ FAULTS = {
         "cp -p /root/pg_hba.conf /etc/postgresql/*/main/pg_hba.conf && rm /root/pg_hba.conf && "
         f"systemctl reload postgresql@{VERSION}-main",
     ),
+    "a pooler open to everybody": (
+        ("database: refused from", "port 6432: it was asked to log in"),
+        "bbdd",
+        "cd /etc/pgbouncer && cp -p hba.conf /root/hba.conf && "
+        "sed -i '1i host all all 0.0.0.0/0 trust' hba.conf && systemctl reload pgbouncer",
+        "cp -p /root/hba.conf /etc/pgbouncer/hba.conf && rm /root/hba.conf && "
+        "systemctl reload pgbouncer",
+    ),
+    # By the same.
+    "a pooler that asks for no password": (
+        ("database: refused with a wrong password", "port 5432: password authentication failed"),
+        "bbdd",
+        ":",
+        ":",
+    ),
+    "a pooler that has less room than the servers may take": (
+        ("database: all that the servers may open", "its pool has 30 by session"),
+        "bbdd",
+        "cd /etc/pgbouncer && sed -i.before 's/_size=.*/_size=30/' pgbouncer.ini && "
+        "systemctl reload pgbouncer",
+        "mv /etc/pgbouncer/pgbouncer.ini.before /etc/pgbouncer/pgbouncer.ini && "
+        "systemctl reload pgbouncer",
+    ),
+    "a password beside the verifiers": (
+        ("database: the password is stored", "in the pooler: SCRAM-SHA-256, plain"),
+        "bbdd",
+        'echo \'"other" "plain"\' >>/etc/pgbouncer/userlist.txt',
+        "sed -i '/^.other/d' /etc/pgbouncer/userlist.txt",
+    ),
+    "an application that goes past the pooler": (
+        ("database: s1 gets in", "past the pooler"),
+        "s1",
+        'sed -i \'s/:6432/:5432/; s/"6432"/"5432"/\' /etc/crm-deployer/crm.env && '
+        "systemctl restart crm",
+        'sed -i \'s/:5432/:6432/; s/"5432"/"6432"/\' /etc/crm-deployer/crm.env && '
+        "systemctl restart crm",
+    ),
     "a brick that is gone": (
         ("storage", "heal"),
         "nas2",

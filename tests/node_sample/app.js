@@ -5,6 +5,7 @@
 
 const fs = require("fs");
 const http = require("http");
+const os = require("os");
 const path = require("path");
 const { Pool } = require("pg");
 
@@ -16,7 +17,7 @@ const commands = {
   migrate: () =>
     pool.query(
       "CREATE TABLE IF NOT EXISTS notes (text text NOT NULL);" +
-        "CREATE TABLE IF NOT EXISTS beats (name text, server inet, at timestamptz);",
+        "CREATE TABLE IF NOT EXISTS beats (name text, server text, at timestamptz);",
     ),
   seed: () => pool.query("INSERT INTO notes VALUES ('public: 1234')"),
   secure: () => pool.query("UPDATE notes SET text = 'secured' WHERE text LIKE 'public: %'"),
@@ -72,7 +73,7 @@ function beat(name) {
   // Of this server's clock: what a network has held up may come when the process is long gone.
   const write = () =>
     pool
-      .query("INSERT INTO beats VALUES ($1, inet_client_addr(), $2)", [name, new Date()])
+      .query("INSERT INTO beats VALUES ($1, $2, $3)", [name, os.hostname(), new Date()])
       .catch((error) => console.error(error.message));
   console.error(`${name} begins`);
   process.on("SIGTERM", () => {

@@ -69,4 +69,4 @@ def test_each_process_has_a_unit_after_that_of_the_web_process(scenario):
     web, worker, timer = (file.content for file in files)
     assert "StopPropagatedFrom" not in web
     assert 'ExecStart=/bin/bash -c "work"' in worker
-    assert 'bin/psql timer "tick"' in timer
+    assert 'bin/psql 5432 timer "tick"' in timer

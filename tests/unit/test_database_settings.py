@@ -8,7 +8,7 @@ import pytest
 from fabfile.engine.change import Refused
 from fabfile.engine.survey import LIBRARY, Survey
 from fabfile.tiers.app import migration
-from fabfile.tiers.database import state
+from fabfile.tiers.database import cluster, state
 from fabfile.tiers.database.copying import ARCHIVE
 from fabfile.tiers.database.role import Role
 from fabfile.tiers.database.settings import Settings, query, wanted
@@ -141,7 +141,7 @@ def files(tmp_path):
     system.write_text("# Do not edit\nport = '5435'\nwork_mem = '1MB'\n")
 
     def run(script: str) -> str:
-        library = f"version=17\n{state.SHELL}".replace(
+        library = f"version=17\n{cluster.SHELL}".replace(
             "settings=/etc/postgresql/${version:?}/main", f"settings={tmp_path}"
         )
         done = subprocess.run(

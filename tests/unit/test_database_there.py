@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from fabfile.tiers.database import state
+from fabfile.tiers.database import cluster, state
 
 # At first nobody answered; the second question is what decides.
 LATER = {
@@ -21,7 +21,7 @@ def test_a_cluster_that_began_to_answer_between_two_questions(scenario, answer, 
     (database,) = (each for each in desired if isinstance(each, state.Database))
     functions = f"ask() {{ {answer}; }}\nhas_data() {{ :; }}\n"
     # In the place of the cluster's own functions, behind them.
-    probe = database.probe().replace(state.SHELL, f"{state.SHELL}{functions}")
+    probe = database.probe().replace(cluster.SHELL, f"{cluster.SHELL}{functions}")
     script = f"inventory=\nhas_line() {{ return 1; }}\n{probe}"
     done = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True, timeout=20)
     assert (done.stdout, done.returncode) == (expected, 0), done.stderr

@@ -29,6 +29,7 @@ def test_the_table_is_what_is_listened_on_and_used():
         ("control", "balancer", "statistics"),
         ("balancer", "app", "http"),
         ("balancer", "app", "volume"),
+        ("app", "database", "pool"),
         ("app", "database", "sql"),
         ("app", "storage", "management"),
         ("app", "storage", "bricks"),

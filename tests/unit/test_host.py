@@ -47,6 +47,7 @@ def test_each_machine_lets_in_what_the_table_says(guarded):
     scenario = guarded(four())
     assert let_in(scenario, "web") == [
         "tcp dport 80 accept",
+        "ip saddr { 10.0.0.2, 10.0.0.3 } tcp dport 6432 accept",
         "ip saddr { 10.0.0.2, 10.0.0.3 } tcp dport 5432 accept",
         "ip saddr { 10.0.0.2, 10.0.0.3, 10.0.0.4 } tcp dport 8433 accept",
     ]

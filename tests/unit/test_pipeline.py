@@ -47,6 +47,7 @@ def test_a_tier_has_its_own_stages_only(scenario) -> None:
 def test_no_machine_gets_packages_of_another_tier(scenario) -> None:
     assert pipeline.packages(scenario, scenario.machine("bbdd")) == (
         "postgresql-17",
+        "pgbouncer",
         "pgbackrest",
     )
     assert "haproxy" not in pipeline.packages(scenario, scenario.machine("s1"))

@@ -14,5 +14,5 @@ TIER = Tier(
         Listener("http", "HTTP", port="app", default=3000),
         Listener("volume", "whether the volume answers", port="volume", default=3001),
     ),
-    uses=("database.sql", "storage.management", "storage.bricks"),
+    uses=("database.pool", "database.sql", "storage.management", "storage.bricks"),
 )

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Runs a command on one server only: `only_one.py PSQL NAME COMMAND`, on each of them.
+"""Runs a command on one server only: `only_one.py PSQL PORT NAME COMMAND`, on each of them.
 
 Who holds a lock of PostgreSQL's (pg_advisory_lock) by that name runs the command, the others ask
 for the lock each second. PostgreSQL lets go of it when the session ends, and ends a session whose
 server is silent for 10 s. A holder that has had no answer for ANSWER seconds kills what it runs,
 and a new one waits for GRACE seconds before it starts, which is longer: so never two run, however
 the old one lost the lock. Only where a whole server stands still for 20 s and then goes on, two run
-until it asks the next time. The session is this process's own: a pooler must not share it.
+until it asks the next time. The session is this process's own, at PostgreSQL's PORT: a pooler must
+not share it.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class Lost(Exception):
 class Session:
     """A session of psql, which finds its database by the environment (libpq)."""
 
-    def __init__(self, psql: str) -> None:
+    def __init__(self, psql: str, port: str) -> None:
         words = [psql, "-qAtX", "-v", "ON_ERROR_STOP=1"]
         pipe = subprocess.PIPE
-        more = {"PGCONNECT_TIMEOUT": str(ANSWER)}
+        more = {"PGPORT": port, "PGCONNECT_TIMEOUT": str(ANSWER)}
         self._psql = subprocess.Popen(
             words, stdin=pipe, stdout=pipe, bufsize=0, env={**os.environ, **more}
         )
@@ -100,10 +101,10 @@ def hold(session: Session, command: str) -> int:
     return 0 if told else abs(child.returncode)
 
 
-def main(psql: str, name: str, command: str) -> int:
+def main(psql: str, port: str, name: str, command: str) -> int:
     """Wait for the lock, run the command, and return its exit code."""
     try:
-        session = Session(psql)
+        session = Session(psql, port)
         tell("stands by")
         while session.ask(TRY.format(name)) != "t":
             time.sleep(PAUSE)

@@ -22,7 +22,7 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.variables import filled
 from fabfile.tiers.app import health, release, units
 from fabfile.tiers.app.volume import HEALTH_UNIT, MOUNT, MOUNT_UNIT, WATCH_UNIT
-from fabfile.tiers.database import state as database
+from fabfile.tiers.database import pooler
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.storage.mounting import mounted
 from fabfile.tiers.templates import template
@@ -257,10 +257,10 @@ def unit_file(name: str) -> str:
     return f"{units.UNITS}/{name}.service"
 
 
-def environment(scenario: Scenario) -> dict[str, str]:
+def environment(scenario: Scenario, past_pooler: bool = False) -> dict[str, str]:
     """Return the variables that the application gets, passwords included."""
     given = {
-        **database.variables(scenario),
+        **pooler.variables(scenario, past_pooler),
         "SECRET_KEY": scenario.secret("application_key"),
         "UPLOADS": f"{home(scenario)}/uploads",
         "PORT": str(scenario.ports["app"]),
@@ -270,9 +270,10 @@ def environment(scenario: Scenario) -> dict[str, str]:
 
 
 def exported(scenario: Scenario, more: Mapping[str, str]) -> str:
-    """Return shell that has these variables, and more, in its environment.
+    """Return shell that has these variables, and more, in its environment, to run a command once.
 
-    An export is the shell's own, so no password is in a process list.
+    Such a one may need a session of PostgreSQL's own: a migration takes a lock. An export is the
+    shell's own, so no password is in a process list.
     """
-    variables = {**environment(scenario), **more}
+    variables = {**environment(scenario, past_pooler=True), **more}
     return "".join(f"export {key}={shlex.quote(text)}\n" for key, text in variables.items())

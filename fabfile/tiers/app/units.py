@@ -62,7 +62,9 @@ def _command(scenario: Scenario, machine: Machine, process: Process) -> str:
     if not process.single:
         return f"/bin/bash -c {argument(process.start)}"
     psql = cluster.program("psql", scenario.debian(machine))
-    return f"{PROGRAM} {psql} {process.name} {argument(process.start)}"
+    # Past the pooler: the lock is the session's, and PostgreSQL must see its server fall silent.
+    port = scenario.ports["database"]
+    return f"{PROGRAM} {psql} {port} {process.name} {argument(process.start)}"
 
 
 def argument(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The database tier: PostgreSQL, which only the app servers can reach."""
+"""The database tier: PostgreSQL behind PgBouncer, which only the app servers can reach."""
 
 from fabfile.tiers.tier import Listener, Tier
 
@@ -7,12 +7,13 @@ TIER = Tier(
     title="database",
     people_say="a database",
     members="the database server",
-    about="PostgreSQL",
+    about="PostgreSQL behind PgBouncer",
     row=4,
     least=1,
     most=1,
     listens=(
-        Listener("sql", "SQL", port="database", default=5432),
+        Listener("pool", "SQL", port="pool", default=6432),
+        Listener("sql", "SQL past the pooler", port="database", default=5432),
         Listener("copying", "what is backed up", port="database_backups", default=8433),
     ),
     uses=("storage.backups",),

@@ -1,16 +1,18 @@
-"""Database: each app server gets in from its own address, and nobody else; the data is there."""
+"""Database: each app server gets in by the pooler, and nobody else; the data is there."""
 
 from __future__ import annotations
 
+import re
 import time
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fabfile.engine.remote import Remote
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
-from fabfile.tiers.database import copying, scratch, sqlite
+from fabfile.tiers.database import copying, pooling, scratch, sqlite
 from fabfile.verify.check import Check, Site, judged
 
 if TYPE_CHECKING:
@@ -24,26 +26,45 @@ PROGRAMS = Path(__file__).parent / "programs"
 ARCHIVE_SECONDS = 20
 # It is due each week.
 COMPARED_SECONDS = 9 * 24 * 3600
+# What PostgreSQL and the pooler, of several versions, say to who has no business there, and to who
+# does not know the password.
+NO_ENTRY = ("no pg_hba.conf entry", "no authentication method is found", "login rejected")
+NO_PASSWORD = ("password authentication failed", "SASL authentication failed")
+PORTS = ("pool", "database")
+# "psql - 10.1.4.11:43210": see application_name_add_host in pgbouncer.ini(5).
+COMES_FROM = re.compile(r" - (.*):\d+$")
 
 
 def checks(site: Site) -> list[Check]:
     """Check who is connected to the database, who is refused, and how the password is kept."""
+    # Asked once, of all app servers.
+    console = cache(partial(pooling.console, site))
     connected = [
         judged(
             f"database: {app.name} gets in as the application, from {_seen(site, app)}",
-            partial(_gets_in, site, app),
+            partial(_gets_in, site, app, console),
         )
         for app in site.scenario.present("app")
     ]
     app = site.first("app")
     strangers = [
-        judged(f"database: refused from {stranger.name}", partial(_refused, site, stranger))
+        judged(
+            f"database: refused from {stranger.name}",
+            partial(_at_both, site, partial(_refused, site, stranger)),
+        )
         for stranger in _strangers(site)
     ]
     return [
         *connected,
         *strangers,
-        judged("database: refused with a wrong password", lambda: _wrong_password(site, app)),
+        judged(
+            "database: all that the servers may open has room in pooler and PostgreSQL",
+            lambda: pooling.fits(site, console(), partial(_query, site)),
+        ),
+        judged(
+            "database: refused with a wrong password",
+            lambda: _at_both(site, partial(_wrong_password, site, app)),
+        ),
         judged("database: the password is stored as SCRAM-SHA-256", lambda: _scram(site)),
         *(
             [judged("database: it holds tables of the application", lambda: _tables(site))]
@@ -82,18 +103,19 @@ def _seen(site: Site, app: Machine) -> str:
     return site.scenario.address(app, seen_by=site.first("database"))
 
 
-def _gets_in(site: Site, app: Machine) -> tuple[bool, str]:
+def _gets_in(site: Site, app: Machine, console: Callable[[], pooling.Console]) -> tuple[bool, str]:
     """Tell whether the application is connected, or can be: not each one stays so all the time."""
     application = site.scenario.application
     unit: login.Given = {"unit": f"{application.name}.service"}
-    said = site.program(app.name, PROGRAMS / "login.py", unit, 15)
-    text = _query(
-        site,
-        "SELECT count(*) FROM pg_stat_activity "
-        f"WHERE datname = '{application.database}' AND host(client_addr) = '{_seen(site, app)}'",
-    )
-    wanted = f"{application.database} {_seen(site, app)}"
-    return said == wanted, f"it logs in as {said.replace(' ', ' from ')}; {text} connections now"
+    role, past, name = site.program(app.name, PROGRAMS / "login.py", unit, 15)
+    if past:
+        return False, f"it logs in as {role} from {past}, past the pooler"
+    found = COMES_FROM.search(name)
+    # Where the pooler does not tell, it is its list of addresses that does.
+    seen = found[1] if found else _seen(site, app)
+    number = pooling.connections(console(), application.database)[_seen(site, app)]
+    true = (role, seen) == (application.database, _seen(site, app))
+    return true, f"it logs in as {role} from {seen}; {number} connections now"
 
 
 def _tables(site: Site) -> tuple[bool, str]:
@@ -108,32 +130,38 @@ def _tables(site: Site) -> tuple[bool, str]:
     return text.isdecimal() and text != "0", f"{text} tables in the database {name}"
 
 
-def _refused(site: Site, stranger: Machine) -> tuple[bool, str]:
+def _at_both(site: Site, judge: Callable[[int], tuple[bool, str]]) -> tuple[bool, str]:
+    """Judge what happens at the pooler's port and at PostgreSQL's."""
+    answers = {site.scenario.ports[name]: judge(site.scenario.ports[name]) for name in PORTS}
+    seen = "; ".join(f"port {port}: {said}" for port, (_, said) in answers.items())
+    return all(ok for ok, _ in answers.values()), seen
+
+
+def _refused(site: Site, stranger: Machine, port: int) -> tuple[bool, str]:
     given: startup.Given = {
         "address": site.scenario.database_address,
-        "port": site.scenario.ports["database"],
+        "port": port,
         "user": site.scenario.application.database,
         "database": site.scenario.application.database,
     }
     kind, said = site.program(stranger.name, PROGRAMS / "startup.py", given)
     if not kind and site.scenario.guarded:
         return True, f"{said}: its own rules let in the app servers only"
-    if "no pg_hba.conf entry" in said:
-        return True, "no pg_hba.conf entry for it"
+    if any(words in said for words in NO_ENTRY):
+        return True, "no entry for it"
     return False, "it was asked to log in" if kind == "R" else said
 
 
-def _wrong_password(site: Site, app: Machine) -> tuple[bool, str]:
+def _wrong_password(site: Site, app: Machine, port: int) -> tuple[bool, str]:
     name = site.scenario.application.database
-    where = f"-h {site.scenario.database_address}"
-    where += f" -p {site.scenario.ports['database']}"
+    where = f"-h {site.scenario.database_address} -p {port}"
     text = site.run(
         app.name,
         f"PGPASSWORD=wrong PGCONNECT_TIMEOUT=5 psql -Xw {where} -U {name} -c 'SELECT 1'",
     )
-    refused = "password authentication failed" in text
     last = (text.strip().splitlines() or ["no answer"])[-1]
-    return refused, f"{app.name}: " + ("password authentication failed" if refused else last)
+    refused = [words for words in NO_PASSWORD if words in text]
+    return bool(refused), refused[0] if refused else last
 
 
 def _archived(site: Site) -> tuple[bool, str]:
@@ -179,5 +207,7 @@ def _scram(site: Site) -> tuple[bool, str]:
     role = site.scenario.application.database
     # Only its first letters leave the machine.
     sql = f"SELECT left(rolpassword, 13) FROM pg_authid WHERE rolname = '{role}'"
-    answer = _query(site, sql)
-    return answer == "SCRAM-SHA-256", f"role {role}: {answer or 'no password'}"
+    stored = _query(site, sql)
+    kept = pooling.kept(site)
+    seen = f"role {role}: {stored or 'no password'}; in the pooler: {', '.join(kept) or 'none'}"
+    return {stored, *kept} == {"SCRAM-SHA-256"}, seen

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from fabfile.scenario import Scenario
 from fabfile.scenario.debian import Debian
+
+SHELL = Path(__file__).with_name("state.sh").read_text()
+
+
+def library(scenario: Scenario) -> str:
+    """Return the shell functions for the cluster of the database server."""
+    (machine,) = scenario.tier("database")
+    return f"version={scenario.debian(machine).postgresql}\n{SHELL}"
 
 
 def unit_of(release: Debian) -> str:

@@ -10,7 +10,6 @@ from fabfile.engine.change import Change
 from fabfile.engine.resources import Service, pending
 from fabfile.scenario import Scenario
 from fabfile.tiers.database import cluster, copying
-from fabfile.tiers.database import state as database
 from fabfile.tiers.storage import repository
 
 LIBRARY = Path(__file__).with_name("restore.sh").read_text()
@@ -54,7 +53,7 @@ class Way:
 def library(scenario: Scenario) -> str:
     """Return the shell functions for it."""
     own = f"archive={copying.ARCHIVE}\ngiven_up={repository.GIVEN_UP}\n"
-    return f"{database.library(scenario)}{own}{LIBRARY}"
+    return f"{cluster.library(scenario)}{own}{LIBRARY}"
 
 
 def handed_over(scenario: Scenario, system: str, way: Way) -> Change:

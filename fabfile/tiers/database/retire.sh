@@ -1,8 +1,16 @@
 # shellcheck shell=sh
-# Takes PostgreSQL's part in the scenario off a machine, and leaves its data; put into retire.sh of
-# the operations.
+# Takes PostgreSQL's part in the scenario off a machine, and leaves its data, and the pooler before it;
+# put into retire.sh of the operations.
+
+retire_pooler() {
+  ours /etc/pgbouncer/pgbouncer.ini || return 0
+  systemctl -q disable --now pgbouncer
+  rm -f /etc/pgbouncer/pgbouncer.ini /etc/pgbouncer/hba.conf /etc/pgbouncer/userlist.txt
+  echo "stays: pgbouncer, stopped and without its pgbouncer.ini: 'apt-get purge pgbouncer' removes it, 'apt-get install --reinstall -o Dpkg::Options::=--force-confmiss pgbouncer' brings Debian's file"
+}
 
 retire_database() {
+  retire_pooler
   rm -rf /var/lib/postgresql/scratch /var/lib/postgresql/log-given-up /var/lib/backup-check
   for settings in /etc/postgresql/*/main/conf.d/crm.conf; do
     [ -e "$settings" ] || continue
@@ -12,7 +20,7 @@ retire_database() {
     # See pg_createcluster(1): Debian starts a cluster at boot, whatever systemd was told of its unit.
     sed -i 's/^auto$/manual/' "$cluster/start.conf"
     # Who is logged in on the machine gets in as before, and nobody from the network.
-    ! ours "$cluster/pg_hba.conf" || sed -i '/^#/d; /^host/d' "$cluster/pg_hba.conf"
+    ! ours "$cluster/pg_hba.conf" || sed -i '/^#/d; /^host/d; /scram-sha-256$/d' "$cluster/pg_hba.conf"
     data=$(pg_lsclusters -h | awk -v v="$version" '$1 == v && $2 == "main" { print $6 }')
     rm -f "$settings"
     echo "stays: the databases in $data, stopped: 'pg_dropcluster $version main' removes them"

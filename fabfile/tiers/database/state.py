@@ -1,25 +1,22 @@
-"""The database tier: PostgreSQL, which only the app servers can reach.
+"""The database tier: PostgreSQL behind PgBouncer, which only the app servers can reach.
 
-It listens at the address that the app servers use and the local socket. The password stays on the
+Both listen at the address that the app servers use and a local socket. The password stays on the
 person's computer and the app servers; this machine gets what PostgreSQL stores of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from fabfile.engine.change import Change, Resource
 from fabfile.engine.resources import File, Memory, Packages, Port, Run, Service
 from fabfile.engine.survey import Survey
-from fabfile.scenario import Machine, Scenario
-from fabfile.scenario.credentials import scram_verifier
-from fabfile.scenario.flows import sources
+from fabfile.scenario import Application, Machine, Scenario
 from fabfile.tiers.app.health import works
-from fabfile.tiers.database import copying, limits, scratch
+from fabfile.tiers.database import copying, limits, pooler, scratch
 from fabfile.tiers.database import role as roles
-from fabfile.tiers.database.cluster import unit_of
+from fabfile.tiers.database.cluster import library, unit_of
 from fabfile.tiers.database.settings import Settings, query, wanted
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.storage import repository
@@ -29,27 +26,6 @@ from fabfile.tiers.tier import View
 # Of earlier versions: it was for other people's clusters, too.
 OLD_SETTINGS = "/etc/systemd/system/postgresql@.service.d"
 WARNING = "warning"
-SHELL = Path(__file__).with_suffix(".sh").read_text()
-
-
-def library(scenario: Scenario) -> str:
-    """Return the shell functions for the cluster of the database server."""
-    (machine,) = scenario.tier("database")
-    return f"version={scenario.debian(machine).postgresql}\n{SHELL}"
-
-
-def variables(scenario: Scenario) -> dict[str, str]:
-    """Return how the app servers find the database: as a URL, and in parts as libpq reads them."""
-    role, password = scenario.application.database, scenario.secret("database_password")
-    host, port = scenario.database_address, scenario.ports["database"]
-    return {
-        "DATABASE_URL": f"postgresql://{role}:{password}@{host}:{port}/{role}",
-        "PGHOST": host,
-        "PGPORT": str(port),
-        "PGUSER": role,
-        "PGPASSWORD": password,
-        "PGDATABASE": role,
-    }
 
 
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -57,7 +33,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     port = scenario.ports["database"]
     release = scenario.debian(machine)
     unit, cluster = unit_of(release), f"/etc/postgresql/{release.postgresql}/main"
-    needed = limits.needed(*_connections(scenario))
+    held = limits.held(*_crowd(scenario))
     settings = _settings(scenario, machine)
     values = wanted(settings.content)
     holding = Settings(settings.path, values, _inventory(scenario), library(scenario))
@@ -69,7 +45,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         group="postgres",
         # All of them: the one that ran before serves until the next one does.
         names=sorted(application.database for application in scenario.applications),
-        servers=_servers(scenario, machine).values(),
+        servers=pooler.servers(scenario, machine).values(),
     )
     order = template(
         f"/etc/systemd/system/{unit}.d/crm.conf",
@@ -79,9 +55,10 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [
         neighbours(scenario, machine),
         Memory(
-            needed * limits.MEBIBYTES_EACH,
-            f"for {needed} connections: add memory, or lower 'connections' of the application",
+            held * limits.MEBIBYTES_EACH,
+            f"for {held} connections: add memory, or lower 'connections' of the application",
         ),
+        *pooler.beforehand(scenario, machine),
         Port(
             port,
             (unit,),
@@ -89,7 +66,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             socket=f"/run/postgresql/.s.PGSQL.{port}",
         ),
         # Not "postgresql": of another archive than Debian's, that is another version.
-        Packages(f"postgresql-{release.postgresql}"),
+        Packages(f"postgresql-{release.postgresql}", "pgbouncer"),
         Run(
             f"have the cluster {release.postgresql}/main",
             f"{library(scenario)}make_cluster",
@@ -118,6 +95,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         *scratch.compared(scenario, machine),
         _set_up(scenario),
         _database(scenario),
+        *pooler.desired(scenario, machine),
     ]
 
 
@@ -128,9 +106,9 @@ def prepared(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [each for each in desired(scenario, machine) if each.key not in runs | made]
 
 
-def _connections(scenario: Scenario) -> tuple[int, list[int]]:
-    """Return how many app servers there are, and what each may open, by application."""
-    return len(scenario.tier("app")), [each.sessions for each in scenario.applications]
+def _crowd(scenario: Scenario) -> tuple[int, Sequence[Application]]:
+    """Return how many app servers there are, and the applications that they may run."""
+    return len(scenario.tier("app")), scenario.applications
 
 
 def _settings(scenario: Scenario, machine: Machine) -> File:
@@ -143,7 +121,7 @@ def _settings(scenario: Scenario, machine: Machine) -> File:
         machine=machine,
         addresses=scenario.addresses("database", seen_by="app"),
         port=scenario.ports["database"],
-        connections=limits.max_connections(*_connections(scenario)),
+        connections=limits.max_connections(*_crowd(scenario)),
         archive=copying.ARCHIVE if copying.is_backed_up(scenario) else "",
     )
 
@@ -165,40 +143,21 @@ def _inventory(scenario: Scenario) -> Survey:
 def _role(scenario: Scenario) -> tuple[str, str]:
     """Return the name of the application's role, and what PostgreSQL stores of its password."""
     role = scenario.application.database
-    return role, scram_verifier(scenario.secret("database_password"), role)
+    return role, pooler.verifier(scenario, role)
 
 
 def _database_is(scenario: Scenario) -> str:
     return f"SELECT FROM pg_database WHERE datname = '{scenario.application.database}'"
 
 
-def _servers(scenario: Scenario, machine: Machine) -> dict[str, str]:
-    """Return name -> address of the app servers, as the database server sees them."""
-    return {
-        app.name: scenario.address(app, seen_by=machine)
-        for tier in sources("database", "sql")
-        for app in scenario.tier(tier)
-    }
-
-
 def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of the database server: the connections of each app server."""
-    servers = ", ".join(
-        f"({number}, '{name}', '{address}')"
-        for number, (name, address) in enumerate(_servers(scenario, machine).items())
-    )
-    # The listing keeps the order of config.py, and a server without a connection.
-    query = (
-        "SELECT name || ': ' || count(pid) || ' connection' || left('s', (count(pid) <> 1)::int) "
-        f"FROM (VALUES {servers}) AS server (number, name, address) "
-        "LEFT JOIN pg_stat_activity ON host(client_addr) = address "
-        "GROUP BY number, name ORDER BY number;"
-    )
-    units = [unit_of(scenario.debian(machine))]
+    units = [unit_of(scenario.debian(machine)), pooler.UNIT]
+    shell = pooler.shown(scenario, machine)
     if copying.is_backed_up(scenario):
         units += [repository.COPYING_UNIT, scratch.TIMER]
-        query += f"\n{copying.TOLD}"
-    return View(tuple(units), _sql(scenario, query))
+        shell += _sql(scenario, copying.TOLD)
+    return View(tuple(units), shell)
 
 
 def _set_up(scenario: Scenario) -> Run:

@@ -25,9 +25,9 @@ def environment(unit: str) -> dict[str, str]:
     return {name: value for name, _, value in entries if name.startswith("PG")}
 
 
-def main(given: Given) -> str:
-    """Return "ROLE ADDRESS", as which and from where the database sees it come."""
-    query = "SELECT current_user || ' ' || host(inet_client_addr())"
+def main(given: Given) -> list[str]:
+    """Return as which role it is in, from which address if past the pooler, and its name there."""
+    query = "SELECT current_user, host(inet_client_addr()), current_setting('application_name')"
     done = subprocess.run(
         ["/usr/bin/psql", "-XAtwc", query],
         env={
@@ -42,4 +42,4 @@ def main(given: Given) -> str:
     )
     if done.returncode:
         raise SystemExit((done.stderr.strip().splitlines() or ["psql failed"])[-1])
-    return done.stdout.strip()
+    return done.stdout.strip().split("|")
