@@ -75,7 +75,7 @@ def test_a_second_deploy_changes_nothing(lab, config):
 def test_it_was_migrated_and_seeded_once(lab, config):
     assert sql(lab, 'SELECT login FROM "Users"') == "admin2"
     done = sql(lab, "SELECT split_part(what, ' ', 1) FROM deployer.done").split()
-    assert sorted(done) == ["migrate", "secure", "seed"]
+    assert sorted(done) == ["before", "migrate", "secure", "seed"]
 
 
 def test_the_health_path_makes_no_sessions(lab, config):
