@@ -65,12 +65,13 @@ def traffic(scenario: Scenario, **settings: object) -> Iterator[Traffic]:
     """Have clients ask steadily during the block, and answer what they saw.
 
     They are on this computer, which is on the users' side of the firewall. The block begins once
-    something is written, so that there is something to lose.
+    there is an answer, and something to lose if any of them writes.
     """
     load = Load(scenario.url, scenario.secret("administrator_password"), **settings)
     running = Traffic()
     with load.running():
-        wait_for("the first write", lambda: load.written, FIRST)
+        writes = settings.get("writers", 1)
+        wait_for("the first answer", lambda: load.written if writes else load.seen, FIRST)
         yield running
     seen, errors = [*load.seen], [*load.errors]
     lost = load.lost()
