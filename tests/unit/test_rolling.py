@@ -53,8 +53,11 @@ def test_a_machine_on_which_nothing_ran_so_far_serves_nothing(scenario, tmp_path
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def kept(scenario, directory, copies=True):
-    """Run keep_previous where a process serves release abc, and copies succeed or not."""
+def kept(scenario, directory, copies=True, unit="[Unit]\n"):
+    """Run keep_previous where a process serves release abc, and copies succeed or not.
+
+    `unit` is the text of its unit file, "" of one that somebody has removed.
+    """
     (directory / "abc").mkdir()
     with subprocess.Popen(["sleep", "60"], cwd=directory / "abc") as process:
         programs = {"systemctl": f"echo {process.pid}"}
@@ -63,7 +66,8 @@ def kept(scenario, directory, copies=True):
         for name, text in programs.items():
             (directory / name).write_text(f"#!/bin/sh\n{text}\n")
             (directory / name).chmod(0o755)
-        (directory / "crm.service").write_text("[Unit]\n")
+        if unit:
+            (directory / "crm.service").write_text(unit)
         script = servers.keep_previous(scenario)
         for path in ("/etc/crm-deployer", "/etc/systemd/system", "/var/lib/crm-deployer"):
             script = script.replace(path, str(directory))
@@ -78,6 +82,12 @@ def test_a_server_whose_variables_were_removed_serves_all_the_same(scenario, tmp
     done = kept(scenario, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "crm abc\n", "")
     assert (tmp_path / "previous/unit").read_text() == "[Unit]\n"
+
+
+def test_a_server_whose_unit_was_removed_serves_all_the_same(scenario, tmp_path):
+    done = kept(scenario, tmp_path, unit="")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "crm abc\n", "")
+    assert not (tmp_path / "previous/unit").exists()
 
 
 def test_what_cannot_be_kept_whole_is_not_kept_and_fails(scenario, tmp_path):

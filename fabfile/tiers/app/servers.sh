@@ -15,8 +15,9 @@ holdings() { # HOME: prints the releases of an application: `current`, `keeps` a
 }
 
 keep() { # NAME DIRECTORY: the files of an application are in it, whole, or it fails: they replace others
+  # One that somebody has removed is not there to be kept.
   rm -rf "$2" && mkdir -p "$2/processes" &&
-    cp -a "$units/$1.service" "$2/unit" &&
+    { [ ! -e "$units/$1.service" ] || cp -a "$units/$1.service" "$2/unit"; } &&
     find "$units" -maxdepth 1 -name "$1@*.service" -exec cp -a -t "$2/processes" {} + &&
     { [ ! -e "$environments/$1.env" ] || cp -a "$environments/$1.env" "$2/env"; }
 }
@@ -43,7 +44,7 @@ put_back() { # NAME OTHER: what keep_previous kept is in its place again, and OT
   systemctl stop "$1@*.service"
   rm -f "$units/$1@"*.service
   find "$previous/processes" -name '*.service' -exec cp -a -t "$units" {} +
-  replace "$previous/unit" "$units/$1.service"
+  [ ! -e "$previous/unit" ] || replace "$previous/unit" "$units/$1.service"
   [ ! -e "$previous/env" ] || replace "$previous/env" "$environments/$1.env"
   if [ "$1" != "$2" ]; then
     systemctl disable --now "$2.service"
