@@ -82,7 +82,7 @@ def test_a_key_and_the_keys_of_the_host_come_to_the_storage_servers(by_sftp, tmp
     for line in ("host = backup.example.org", "port = 2222", "user = crm"):
         assert f"\n{line}\n" in config.content
     assert f"\nknown_hosts_file = {second_place.KNOWN_HOSTS}\n" in config.content
-    unit = found[f"{second_place.UNITS}/{second_place.UNIT}"].content
+    unit = found[f"{repository.UNITS}/{second_place.UNIT}"].content
     assert (
         f"{second_place.CONFIG} crm/pfinal /mnt/backup\n" in unit
         and f"CPUQuota={repository.QUOTA}" in unit
@@ -182,7 +182,7 @@ def test_no_other_machine_has_any_of_it(by_sftp):
 def test_each_server_has_another_turn_and_the_first_one_begins(by_sftp):
     scenario = by_sftp()
     access.gather(scenario)
-    timer = f"{second_place.UNITS}/{second_place.TIMER}"
+    timer = f"{repository.UNITS}/{second_place.TIMER}"
     found = [files(scenario, name)[timer].content for name in ("nas1", "nas2", "nas3")]
     times = [re.search("^OnCalendar=(.*)$", text, re.M)[1] for text in found]
     assert times == ["*:02/15", "*:07/15", "*:12/15"]

@@ -18,8 +18,9 @@ from fabfile.tiers.storage import mounting, repository, second_place
 from fabfile.tiers.storage.volumes import backups, uploads
 from fabfile.tiers.templates import template
 
-PROGRAMS = "/usr/local/lib/crm-deployer"
-OF_DATABASE, OF_UPLOADS = f"{PROGRAMS}/backup-database", f"{PROGRAMS}/snapshots"
+OF_DATABASE = f"{repository.PROGRAMS}/backup-database"
+# The package of this name.
+OF_UPLOADS = "snapshots"
 HERE = Path(__file__).parent
 NAME = "repository"
 # Where pgBackRest's user may write, and nobody as long as the volume is not mounted.
@@ -154,10 +155,7 @@ def _beginning(scenario: Scenario, machine: Machine) -> list[Resource]:
 def _of_the_uploads(scenario: Scenario) -> list[File]:
     """Return the program that backs them up and brings them back, and the password for it."""
     return [
-        *(
-            File(f"{OF_UPLOADS}/{each.name}", each.read_text())
-            for each in sorted((HERE / "snapshots").glob("*.py"))
-        ),
+        *repository.package(OF_UPLOADS),
         File(PASSWORD, scenario.secret("backup_password") + "\n", mode=0o600, secret=True),
     ]
 
@@ -209,11 +207,12 @@ def _database_begun(scenario: Scenario, machine: Machine) -> list[Resource]:
         told=(Survey("kept", f"{there} && echo kept"), "kept"),
         seconds=SECONDS,
     )
+    same = f"cd / && timeout {CHECK_SECONDS} {shlex.join([*repository.pgbackrest(), 'check'])}"
     anew = Run(
         "back up the new database",
         run("anew"),
         # It fails at once where the backups are of another database.
-        unless=f"{there} && {answers} && {repository.pgbackrest('check', CHECK_SECONDS)}",
+        unless=f"{there} && {answers} && {same}",
         seconds=SECONDS,
     )
     return [anew] if scenario.new_database else [made]
@@ -224,9 +223,8 @@ def _of_database(action: str = "") -> str:
 
 
 def _of_uploads(scenario: Scenario, action: str = "") -> str:
-    python = f"/usr/bin/env PYTHONPATH={PROGRAMS} python3 -B -P -m snapshots"
-    name = uploads(scenario).name
-    return f"{python} {repository.UPLOADS} {PASSWORD} {name} {action}".rstrip()
+    words = f"{repository.UPLOADS} {PASSWORD} {uploads(scenario).name} {action}"
+    return repository.running(OF_UPLOADS, words)
 
 
 def run(kind: str, gently: bool = False) -> str:
@@ -277,7 +275,7 @@ def told(scenario: Scenario) -> str:
     as_owner = f"cd / && runuser -u {repository.USER} -- {_of_database('tell')}"
     return (
         f"[ ! -x {OF_DATABASE} ] || {{ {as_owner}; }}\n"
-        f"[ ! -d {OF_UPLOADS} ] || {_of_uploads(scenario, 'tell')}\n"
+        f"[ ! -d {repository.PROGRAMS}/{OF_UPLOADS} ] || {_of_uploads(scenario, 'tell')}\n"
         f"{second_place.told(scenario)}"
     )
 

@@ -238,9 +238,8 @@ def system(text: str) -> str:
 
 def given() -> Given:
     """Return what the program is told on a storage server."""
-    options = [f"--config={repository.KEEPING}", f"--stanza={repository.STANZA}"]
     return {
-        "command": ["runuser", "-u", repository.USER, "--", "pgbackrest", *options],
+        "command": repository.pgbackrest(),
         "repository": repository.REPOSITORY,
         "stanza": repository.STANZA,
     }

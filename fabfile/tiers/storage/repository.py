@@ -6,6 +6,7 @@ Any of them gives the database server access to it, and any of them makes the ba
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fabfile.engine.change import Resource
@@ -13,7 +14,7 @@ from fabfile.engine.resources import File, Service
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.templates import template
 
-UNITS = "/etc/systemd/system"
+UNITS, PROGRAMS = "/etc/systemd/system", "/usr/local/lib/crm-deployer"
 # pgBackRest's name for the cluster.
 STANZA = "main"
 MOUNT = "/mnt/backup"
@@ -58,7 +59,8 @@ def keepers(scenario: Scenario) -> tuple[Machine, ...]:
 
 def beginner(scenario: Scenario) -> Machine:
     """Return the storage server that does in a deploy what one of them does: as good as any."""
-    return scenario.tier("storage")[0]
+    first, *_ = scenario.present("storage")
+    return first
 
 
 def by_timer(
@@ -103,10 +105,21 @@ def tls(name: str) -> dict[str, Any]:
     }
 
 
-def pgbackrest(words: str, seconds: int = 60) -> str:
-    """Return shell that runs pgBackRest on a storage server, as its own user."""
-    options = f"--config={KEEPING} --stanza={STANZA}"
-    return f"cd / && timeout {seconds} runuser -u {USER} -- pgbackrest {options} {words}"
+def pgbackrest() -> list[str]:
+    """Return the command for pgBackRest on a storage server, as its own user."""
+    options = [f"--config={KEEPING}", f"--stanza={STANZA}"]
+    return ["runuser", "-u", USER, "--", "pgbackrest", *options]
+
+
+def package(name: str) -> list[File]:
+    """Return the files of a Python package of this tier, on a machine that runs it."""
+    found = sorted((Path(__file__).parent / name).glob("*.py"))
+    return [File(f"{PROGRAMS}/{name}/{each.name}", each.read_text()) for each in found]
+
+
+def running(name: str, words: str) -> str:
+    """Return the command that runs such a package."""
+    return f"/usr/bin/env PYTHONPATH={PROGRAMS} python3 -B -P -m {name} {words}".rstrip()
 
 
 def locked(path: str, command: str, options: str = "-n -E 0") -> str:

@@ -6,8 +6,6 @@ itself: PostgreSQL would keep its log for as long as the place is away.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import File, Packages, Run
 from fabfile.scenario import Machine, Scenario
@@ -17,9 +15,7 @@ from fabfile.tiers.storage.copier.copies import STATE
 from fabfile.tiers.storage.copier.steps import MARK
 from fabfile.tiers.templates import template
 
-UNITS = "/etc/systemd/system"
-PROGRAMS = "/usr/local/lib/crm-deployer"
-HERE = Path(__file__).parent / "copier"
+PACKAGE = "copier"
 UNIT, TIMER = "backup-second-place.service", "backup-second-place.timer"
 CONFIG = f"{repository.SETTINGS}/second-place.conf"
 KEY, KNOWN_HOSTS = f"{repository.SETTINGS}/second-place.key", f"{CONFIG[:-5]}.known_hosts"
@@ -41,10 +37,7 @@ def program(scenario: Scenario) -> list[Resource]:
         return []
     return [
         Packages("rclone"),
-        *(
-            File(f"{PROGRAMS}/copier/{each.name}", each.read_text())
-            for each in sorted(HERE.glob("*.py"))
-        ),
+        *repository.package(PACKAGE),
         *_settings(scenario, place),
     ]
 
@@ -79,7 +72,7 @@ def copying(scenario: Scenario, machine: Machine) -> list[Resource]:
         (UNIT, TIMER),
         "Copy the backups to the second place, if it is time",
         "root",
-        repository.locked(LOCK, f"/usr/bin/env {_program(scenario)}"),
+        repository.locked(LOCK, f"{_program(scenario)}"),
         when=f"*:{turn:02}/{MINUTES}",
     )
     return [*program(scenario), *begins]
@@ -87,11 +80,13 @@ def copying(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def _none() -> Run:
     """Return that nothing is copied any more, where config.py names no place."""
-    files = " ".join([f"{UNITS}/{TIMER}", f"{UNITS}/{UNIT}", CONFIG, KEY, KNOWN_HOSTS])
+    files = " ".join(
+        [f"{repository.UNITS}/{TIMER}", f"{repository.UNITS}/{UNIT}", CONFIG, KEY, KNOWN_HOSTS]
+    )
     return Run(
         "copy the backups to no second place any more",
         f"systemctl -q disable --now {TIMER}\nrm -f {files} {TOLD}\nsystemctl daemon-reload",
-        unless=f"[ ! -e {UNITS}/{TIMER} ]",
+        unless=f"[ ! -e {repository.UNITS}/{TIMER} ]",
     )
 
 
@@ -118,7 +113,7 @@ def fetched(scenario: Scenario) -> Run:
     """Return that the backups are back from the second place: on the first storage server."""
     return Run(
         "bring the backups back from the second place",
-        repository.waiting(LOCK, f"/usr/bin/env {_program(scenario, 'fetch')}", WHAT),
+        repository.waiting(LOCK, f"{_program(scenario, 'fetch')}", WHAT),
         unless=f"[ -e {repository.REPOSITORY}/{MARK} ]",
         seconds=SECONDS,
     )
@@ -126,7 +121,7 @@ def fetched(scenario: Scenario) -> Run:
 
 def run(scenario: Scenario, action: str) -> str:
     """Return shell that copies now."""
-    command = repository.gently(f"/usr/bin/env {_program(scenario, action)}")
+    command = repository.gently(f"{_program(scenario, action)}")
     return repository.waiting(LOCK, command, WHAT)
 
 
@@ -134,11 +129,10 @@ def told(scenario: Scenario) -> str:
     """Return shell that prints what `status` shows of it."""
     if scenario.second_place is None:
         return ":"
-    return f"[ ! -d {PROGRAMS}/copier ] || /usr/bin/env {_program(scenario, 'tell')}"
+    return f"[ ! -d {repository.PROGRAMS}/{PACKAGE} ] || {_program(scenario, 'tell')}"
 
 
 def _program(scenario: Scenario, action: str = "") -> str:
     assert scenario.second_place
-    python = f"PYTHONPATH={PROGRAMS} python3 -B -P -m copier"
-    root = scenario.second_place.root
-    return f"{python} {CONFIG} {root} {repository.MOUNT} {action}".rstrip()
+    words = f"{CONFIG} {scenario.second_place.root} {repository.MOUNT} {action}"
+    return repository.running(PACKAGE, words)
