@@ -227,7 +227,7 @@ def test_a_time_is_read_as_a_person_writes_it(text, said):
         (
             "{now} 1 pack 12 contains 2 errors\n{old}",
             False,
-            "DAMAGED, or unreadable: pack 12 contains 2 errors",
+            "DAMAGED, or unreadable: pack 12 contains 2 errors. If that is so again after",
         ),
     ],
 )

@@ -100,10 +100,13 @@ def judge_read(text: str, now: float) -> tuple[bool, str]:
         return now - begin < READ, seen
     since = now - float(when)
     seen = f"all were read {ago(since)}"
-    return (
-        code == "0" and since < READ,
-        f"{seen}; DAMAGED, or unreadable: {said}" if code != "0" else seen,
-    )
+    if code != "0":
+        seen += (
+            f"; DAMAGED, or unreadable: {said}. If that is so again after 'invoke backup.check', "
+            f"begin anew: 'mv {repository.UPLOADS} {repository.UPLOADS}-damaged' on one storage "
+            "server, and 'invoke backup.now'"
+        )
+    return code == "0" and since < READ, seen
 
 
 def _copied(site: Site) -> tuple[bool, str]:
