@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from fabfile.engine.change import Refused, Resource
-from fabfile.engine.converge import Stage
+from fabfile.engine.converge import Rollout, Stage
 from fabfile.engine.resources import Packages
 from fabfile.scenario import Machine, Pinned, Scenario
 from fabfile.scenario.debian import UnknownSystem
@@ -20,6 +20,7 @@ from fabfile.tiers.balancer import state as balancer
 from fabfile.tiers.database import state as database
 from fabfile.tiers.firewall import host
 from fabfile.tiers.firewall import state as firewall
+from fabfile.tiers.floating import OneByOne
 from fabfile.tiers.storage import backup
 from fabfile.tiers.storage import state as storage
 
@@ -76,6 +77,7 @@ PIPELINE = (
     Step("proxy", "balancer", balancer.installed, ("guard",), adding=True),
     Step("balancer", "balancer", balancer.desired, ("proxy", "serve"), adding=True, routing=True),
     Step("seen", "balancer", balancer.seen, ("balancer",)),
+    Step("address", "balancer", balancer.addressed, ("balancer",)),
 )
 
 
@@ -131,8 +133,14 @@ def _stage(scenario: Scenario, step: Step, batch: str = "1") -> Stage:
         tuple(machine.name for machine in found),
         lambda name: _desired(scenario, step, scenario.machine(name)),
         step.after,
-        Rolling(scenario, size) if step.rolling else None,
+        _rollout(scenario, step, size),
     )
+
+
+def _rollout(scenario: Scenario, step: Step, size: int) -> Rollout | None:
+    if step.rolling:
+        return Rolling(scenario, size)
+    return OneByOne(scenario, step.tier) if step.tier in scenario.floating else None
 
 
 def machines(scenario: Scenario, step: Step) -> tuple[Machine, ...]:

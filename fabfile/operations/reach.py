@@ -31,7 +31,7 @@ def table(scenario: Scenario) -> str:
 
 def _is_there(scenario: Scenario, flow: Flow) -> bool:
     # Who is not inside, as the users, need no machine of the scenario.
-    asked = bool(scenario.tier(flow.target))
+    asked = len(scenario.tier(flow.target)) > (flow.source == flow.target)
     return asked and (bool(scenario.tier(flow.source)) or not TIERS[flow.source].inside)
 
 

@@ -66,3 +66,12 @@ def open_to_all(scenario: Scenario, machine: Machine) -> set[int]:
         *(port for protocol, port in machine.open if protocol == "tcp"),
         *(each.ports[0] for each in entrances(scenario, machine) if not each.sources),
     }
+
+
+def peers(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
+    """Return the addresses from which others tell a machine who has the addresses they share."""
+    return tuple(
+        str(peer.addresses[network])
+        for peer in scenario.peers(machine)
+        for network in scenario.shared(machine)
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from fabfile.scenario.authority import AUTHORITY, Certificate, certificate, entry
@@ -33,7 +33,8 @@ class ScenarioError(Exception):
 class Scenario:
     """All that config.py says, with the servers that were added and without those removed.
 
-    `machines` is in the order of the file, added ones last. `pinned` is the release to run and the
+    `machines` is in the order of the file, added ones last. `floating` holds the addresses that the
+    machines of a tier share: tier -> network -> address. `pinned` is the release to run and the
     app server that has it, where it is not the one of the application's source. `absent` names app
     servers in maintenance that cannot be reached: they stay in the scenario, and as they are.
     `new_database` says that an empty database may take the place of one that was there. `systems`
@@ -53,6 +54,7 @@ class Scenario:
     source: Path = field(default=ROOT / "config.py")
     states: Path = STATES
     second_place: SecondPlace | None = None  # where copies of the backups go
+    floating: Mapping[str, Mapping[str, IPv4Address]] = field(default_factory=dict)
     inventory: Inventory = field(default_factory=Inventory)
     pinned: Pinned | None = None
     absent: frozenset[str] = frozenset()
@@ -143,6 +145,19 @@ class Scenario:
         )
         return tuple(dict.fromkeys(found))
 
+    def shared(self, machine: Machine) -> dict[str, IPv4Address]:
+        """Return network -> address of those that a machine shares with others of its tiers."""
+        return {k: v for tier in machine.tiers for k, v in self.floating.get(tier, {}).items()}
+
+    def peers(self, machine: Machine) -> tuple[Machine, ...]:
+        """Return the others that a machine shares addresses with."""
+        tiers = {*machine.tiers} & self.floating.keys()
+        return tuple(m for m in self.machines if m != machine and tiers & {*m.tiers})
+
+    def found_at(self, machine: Machine, network: str) -> str:
+        """Return where others find on a network what a machine does: where it is shared, there."""
+        return str(self.shared(machine).get(network, machine.addresses[network]))
+
     @property
     def inner(self) -> str:
         """The network on which the firewall meets the balancers."""
@@ -163,16 +178,17 @@ class Scenario:
         """The address at which the users find the application.
 
         Behind a firewall it is where that finds the balancer. Without one it is the balancer's
-        public address, else the one that the clients see, else the first that it has.
+        public address, else the one that the clients see, else the first that it has. Of several
+        balancers, it is the one that they share there.
         """
         (balancer, *_) = self.balancers
         if self.tier("firewall"):
-            return self.addresses("balancer", seen_by="firewall")[0]
+            return self.found_at(balancer, self.inner)
         if PUBLIC in balancer.addresses:
-            return str(balancer.addresses[PUBLIC])
+            return self.found_at(balancer, PUBLIC)
         for client in self.tier("client"):
-            return self.address(balancer, seen_by=client)
-        return str(next(iter(balancer.addresses.values())))
+            return self.found_at(balancer, self.network(balancer, client))
+        return self.found_at(balancer, next(iter(balancer.addresses)))
 
     @property
     def database_address(self) -> str:

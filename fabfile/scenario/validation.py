@@ -11,6 +11,8 @@ from typing import Any
 
 from fabfile.scenario.applications import read_applications
 from fabfile.scenario.checks import check_addresses, check_tiers, check_ways
+from fabfile.scenario.floating import ENTRY as FLOATING
+from fabfile.scenario.floating import read_floating
 from fabfile.scenario.machines import (
     HOST_NAME,
     INTERFACE,
@@ -28,7 +30,7 @@ from fabfile.scenario.tables import read_table
 from fabfile.tiers import TIERS
 
 ENTRIES = {"NAME", "NETWORKS", "MACHINES", "LOGIN", "PORTS", "STORAGE", "LAB"}
-ENTRIES |= {"APPLICATION", "APPLICATIONS", "SECOND_PLACE"}
+ENTRIES |= {"APPLICATION", "APPLICATIONS", "SECOND_PLACE", FLOATING}
 LOGIN = {"user": (str, "deploy"), "port": (int, 22), "key": (str, ""), "known_hosts": (str, "")}
 PORTS = {
     listener.port: (int, listener.default)
@@ -66,6 +68,7 @@ def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
         check_addresses(machines, mistakes)
         check_tiers(machines, mistakes)
         check_ways(machines, mistakes)
+    floating = read_floating(entries, networks, machines, mistakes)
     _check_values(login, ports, storage, lab, networks, mistakes)
     applications = read_applications(entries, mistakes)
     second_place = read_second_place(entries, mistakes)
@@ -86,6 +89,7 @@ def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
         replicas=storage["replicas"],
         brick=storage["brick"],
         second_place=second_place,
+        floating=floating,
         lab=Lab(**{**lab, "directory": Path(lab["directory"])}),
         source=source,
     )

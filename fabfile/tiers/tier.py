@@ -44,7 +44,7 @@ class Tier:
     `least` and `most` are how many machines it may have; an `optional` one may also have none.
     `uses` are listeners of others, each as "tier.listener"; a tier that is `inside` is protected,
     and deployed to. Machines of one that is `certified` have a certificate of the scenario's own
-    authority.
+    authority; several of one that `floats` share an address: see FLOATING in config.py.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Tier:
     uses: tuple[str, ...] = ()
     inside: bool = True
     certified: bool = False
+    floats: bool = False
 
     def room(self, name: str) -> ModuleType | None:
         """Return a module of the tier's package, such as `state` or `checks`; None without it."""

@@ -142,8 +142,13 @@ def relocated(entries: dict, place: Place = OWN) -> dict:
             }
         return {"tier": entry["tier"], **answer}
 
+    floating = {
+        tier: {network: moved(address) for network, address in shared.items()}
+        for tier, shared in entries.get("FLOATING", {}).items()
+    }
     return {
         **entries,
+        **({"FLOATING": floating} if floating else {}),
         "NAME": place.name,
         "NETWORKS": {name: str(network) for name, network in new.items()},
         "MACHINES": {name: machine(entry) for name, entry in entries["MACHINES"].items()},

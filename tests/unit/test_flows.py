@@ -29,6 +29,8 @@ def test_the_table_is_what_is_listened_on_and_used():
         ("control", "balancer", "statistics"),
         ("balancer", "app", "http"),
         ("balancer", "app", "volume"),
+        ("balancer", "balancer", "vrrp"),
+        ("firewall", "firewall", "vrrp"),
         ("app", "database", "pool"),
         ("app", "database", "sql"),
         ("app", "storage", "management"),

@@ -10,11 +10,13 @@ TIER = Tier(
     about="HAProxy on port {ports[http]}, round-robin",
     row=2,
     least=1,
-    most=1,
+    most=2,
     listens=(
         Listener("http", "HTTP", port="http", default=80),
         Listener("ping", "ping", protocol="icmp"),
         Listener("statistics", "statistics", port="statistics", default=8404),
+        Listener("vrrp", "who has the shared address", protocol="vrrp"),
     ),
-    uses=("app.http", "app.volume"),
+    uses=("app.http", "app.volume", "balancer.vrrp"),
+    floats=True,
 )

@@ -14,6 +14,8 @@ from fabfile.tiers.balancer.haproxy import (
     Servers,
 )
 from fabfile.tiers.balancer.seen import Seen
+from fabfile.tiers.floating import Works, sharing
+from fabfile.tiers.floating import view as role
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.templates import render, template
 from fabfile.tiers.tier import View
@@ -24,6 +26,9 @@ SYSCTL = "/etc/sysctl.d/60-crm-lb.conf"
 # Who may see the statistics; the password is the secret `statistics_password`.
 STATISTICS_USER = "statistics"
 UNIT = "haproxy.service"
+# How keepalived asks HAProxy, where two balancers share an address.
+WORKS = "/usr/local/lib/crm-deployer/haproxy-works"
+WORKS_SOCKET = "/run/haproxy/works.sock"
 
 
 def installed(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -71,6 +76,11 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         drain_seconds=DRAIN_SECONDS,
         # A public address may be one that a cloud translates, and no machine has.
         bound=scenario.entry if scenario.tier("firewall") else "*",
+        # Beside the address that it shares, its own, so that others see it work without that.
+        own=[str(machine.addresses[scenario.inner])]
+        if "balancer" in scenario.floating and scenario.tier("firewall")
+        else [],
+        works_socket=WORKS_SOCKET if "balancer" in scenario.floating else "",
         statistics_address=str(machine.addresses.get(MANAGEMENT, "127.0.0.1")),
         statistics_user=STATISTICS_USER,
         # Between single quotes HAProxy, like a shell, takes all but the quote itself.
@@ -101,6 +111,14 @@ def seen(scenario: Scenario, machine: Machine) -> list[Resource]:
     return [Seen(servers, restarts, advice)] if servers else []
 
 
+def addressed(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say how two balancers share the users' address: who has it answers, and sees a server."""
+    asked = template(WORKS, mode=0o755, socket=WORKS_SOCKET)
+    judged = Works(f"{WORKS} answers", f"{WORKS} serves")
+    found = sharing(scenario, machine, "balancer", judged)
+    return [asked, *found] if "balancer" in scenario.floating else found
+
+
 def application() -> str:
     """Return shell that prints the application that HAProxy was last set up for, if any."""
     return "sed -n 's/^# The application: //p' /etc/haproxy/haproxy.cfg 2>/dev/null || :"
@@ -108,4 +126,5 @@ def application() -> str:
 
 def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of the balancer: HAProxy's view of each server."""
-    return View((UNIT,), f"{LIBRARY}shown")
+    shared = role(scenario, machine, "balancer")
+    return View((UNIT, *shared.units), f"{LIBRARY}shown\n{shared.shell}".rstrip())

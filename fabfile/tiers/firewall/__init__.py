@@ -3,7 +3,7 @@
 Without a machine of it, each machine lets in only what the table of flows says of it.
 """
 
-from fabfile.tiers.tier import Tier
+from fabfile.tiers.tier import Listener, Tier
 
 TIER = Tier(
     name="firewall",
@@ -13,6 +13,9 @@ TIER = Tier(
     about="iptables: lets in ping and TCP {ports[http]} to the balancer",
     row=1,
     least=1,
-    most=1,
+    most=2,
     optional=True,
+    listens=(Listener("vrrp", "who has the shared address", protocol="vrrp"),),
+    uses=("firewall.vrrp",),
+    floats=True,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fabfile.engine.change import Resource
 from fabfile.engine.resources import Packages, Run, Service
 from fabfile.scenario import Machine, Scenario
-from fabfile.scenario.callers import entrances
+from fabfile.scenario.callers import entrances, peers
 from fabfile.scenario.flows import SSH
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
@@ -34,6 +34,7 @@ def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
         RULES,
         check="nft -c -D 'ssh_ports=22' -f {}",
         machine=machine,
+        peers=peers(scenario, machine),
         # SSH is let in from anywhere, and its port is found on the machine.
         let_in=[each for each in entrances(scenario, machine) if each.listener != SSH],
     )

@@ -96,9 +96,9 @@ def _interfaces(scenario: Scenario, machine: Machine) -> dict[str, str]:
 
 def _open(scenario: Scenario, machine: Machine) -> list[tuple[str, Listener, tuple[int, int]]]:
     """Return what the users may reach through the firewall: address, listener, its ports."""
-    return [
+    found = [
         (
-            scenario.address(each, seen_by=machine),
+            scenario.found_at(each, scenario.network(each, machine)),
             flow.listener,
             flow.listener.ports(scenario.ports),
         )
@@ -106,6 +106,7 @@ def _open(scenario: Scenario, machine: Machine) -> list[tuple[str, Listener, tup
         if flow.source == USERS
         for each in scenario.tier(flow.target)
     ]
+    return list(dict.fromkeys(found))
 
 
 def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
