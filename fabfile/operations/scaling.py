@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from typing import Literal
 
 from invoke.exceptions import Exit
@@ -24,12 +25,19 @@ from fabfile.lab import machines as containers
 from fabfile.operations.deployment import bring, planned
 from fabfile.operations.membership import loaded, unknown, with_servers, without_servers
 from fabfile.operations.progress import console
-from fabfile.operations.session import connected, operation, reached, refuse, scenario
+from fabfile.operations.session import (
+    connected,
+    operation,
+    reached,
+    refuse,
+    scenario,
+    without_absent,
+)
 from fabfile.operations.spread import by_number, show_spread
 from fabfile.scenario import Machine, Pinned, Scenario, deployed, inventory_file
 from fabfile.scenario.inventory import write
 from fabfile.tiers.app import servers
-from fabfile.tiers.balancer import haproxy
+from fabfile.tiers.balancer import every, haproxy
 
 
 def add(
@@ -49,6 +57,7 @@ def add(
         # Someone else may have had the lock until now, and other servers with it.
         before = scenario()
         grown = with_servers(before, names, host, given or {})
+        grown = without_absent(grown, _concerned(before), remotes)
         # What speaks against it is said before a machine is made for it.
         planned(pipeline.listing(grown), remotes, grown)
         pinned = replace(grown, pinned=_running_release(before, reached(before.balancers, remotes)))
@@ -81,14 +90,12 @@ def remove(
     with operation(before, _concerned(before), f"remove-server {' '.join(names)}", wait) as remotes:
         before = scenario()
         left = without_servers(before, names)
-        lb = reached(before.balancers, remotes)
-        _keep_one_up(lb, names, force)
+        left = without_absent(left, _concerned(before), remotes)
+        lbs = [remotes[each.name] for each in left.present("balancer")]
+        _keep_one_up(lbs[0], names, force)
         with ThreadPoolExecutor(4) as pool:
-            drained = list(
-                pool.map(lambda name: haproxy.drain(lb, name, limit, console.print), names)
-            )
-        for name, how in zip(names, drained, strict=True):
-            if words := how.said(name):
+            drained = pool.map(lambda name: every.drain(lbs, name, limit, console.print), names)
+            for words in chain.from_iterable(drained):
                 console.print(words)
         changes = bring(left, pipeline.removing(left), remotes, started)
         made = sorted((containers.there(left.lab) or set()) & {*names})
@@ -131,6 +138,7 @@ def maintenance(name: str, state: str, force: bool = False, wait: bool = False) 
     with operation(before, needed, f"maintenance {name} {state}", wait) as remotes:
         before = scenario()
         changed = loaded(before, before.inventory.maintaining(name, state == "on"))
+        changed = without_absent(changed, [*{*needed} - {name}], remotes)
         stages = pipeline.routing(changed)
         if state == "on":
             _keep_one_up(reached(before.balancers, remotes), [name], force)

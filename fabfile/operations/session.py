@@ -47,10 +47,10 @@ def operation(
 ) -> Iterator[dict[str, Remote]]:
     """Give connections to the machines for the time of an operation; there is one at a time.
 
-    The first machine that can be reached keeps the scenario's lock, balancers before others. An app
-    server in maintenance that nobody answers on is left out. Raises Exit when someone else has the
-    lock (`wait` waits instead), with the errors of all machines, or when another application runs,
-    unless it is an operation that `switches`.
+    The first machine that can be reached keeps the scenario's lock, balancers before others; where
+    two share an address, both do. One that is away and may be is left out. Raises Exit when someone
+    else has the lock (`wait` waits instead), with the errors of all machines, or when another
+    application runs, unless it is an operation that `switches`.
     """
     again = "Run it again: it goes on where it stopped."
     with (
@@ -58,8 +58,9 @@ def operation(
         connected(wanted, [each.name for each in wanted.keepers]) as known,
         ExitStack() as held,
     ):
-        first = next(iter(known))
-        remotes = {name: known[name] for name in dict.fromkeys([*names, first])}
+        # Who takes over from the first has its lock, too: whichever was away, they meet on one.
+        first, *others = _pair(wanted) or [next(iter(known))]
+        remotes = {name: known[name] for name in dict.fromkeys([*names, first, *others])}
 
         def begin(remote: Remote) -> None:
             remote.connect()
@@ -67,19 +68,28 @@ def operation(
                 held.enter_context(_turn(wanted, remote, what, wait))
 
         try:
-            reach(wanted, remotes, begin, unneeded={first} - {*names})
-            if first not in remotes:
-                held.enter_context(_turn(wanted, _substitute(wanted, known, first), what, wait))
+            reach(wanted, remotes, begin, unneeded={first, *others} - {*names})
+            keepers = [remotes[name] for name in others if name in remotes]
+            if first not in remotes and not keepers:
+                keepers = [_substitute(wanted, known, {first, *others})]
+            for keeper in keepers:
+                held.enter_context(_turn(wanted, keeper, what, wait))
         except Busy as holder:
             raise Exit(
                 f"{wanted.name} is being changed ({holder}). Nothing was changed: run it again "
                 "when that has ended, or with --wait.",
                 1,
             ) from None
-        if not switches and first in remotes:
-            _refuse_another(wanted, remotes[first])
+        asked = [remotes[name] for name in (first, *others) if name in remotes]
+        if not switches and asked:
+            _refuse_another(wanted, asked[0])
         furnish(wanted)
         yield remotes
+
+
+def _pair(wanted: Scenario) -> list[str]:
+    """Return the balancers, where they share an address."""
+    return [each.name for each in wanted.balancers] if "balancer" in wanted.floating else []
 
 
 def furnish(wanted: Scenario) -> None:
@@ -101,11 +111,11 @@ def _turn(wanted: Scenario, remote: Remote, what: str, wait: bool) -> AbstractCo
     return lock(remote, who, what, waits if wait else None)
 
 
-def _substitute(wanted: Scenario, known: Mapping[str, Remote], absent: str) -> Remote:
+def _substitute(wanted: Scenario, known: Mapping[str, Remote], absent: Set[str]) -> Remote:
     """Return the machine that keeps the lock while another one is away; raises Exit without any."""
     for name, remote in known.items():
         try:
-            if name != absent:
+            if name not in absent:
                 remote.connect()
                 return remote
         except MachineError:
@@ -121,24 +131,48 @@ def reach(
 ) -> None:
     """Begin on all machines, and drop those that are not there and may be away.
 
-    Those are app servers in maintenance, and `unneeded` ones. Raises Exit with the errors of all
-    others.
+    Those are app servers in maintenance, `unneeded` ones, and those whose work another one does
+    that was reached. Raises Exit with the errors of all others.
     """
     try:
         everywhere(list(remotes.values()), begin)
     except MachineErrors as found:
+        there = remotes.keys() - {error.machine for error in found.errors}
         left_out = [
             error
             for error in found.errors
             if may_be_absent(wanted, error)
             or (isinstance(error, Absent) and error.machine in unneeded)
+            or _replaced_by(wanted, error, there)
         ]
         if len(left_out) < len(found.errors):
             raise refused(_all_errors(found, remotes), wanted) from None
         for error in left_out:
             del remotes[error.machine]
-            why = "is not needed for this" if error.machine in unneeded else "is in maintenance"
-            console.print(f"{error}\n{error.machine} {why}, and left as it is")
+            console.print(f"{error}\n{_why_left_out(wanted, error, there, unneeded)}", markup=False)
+
+
+def _why_left_out(
+    wanted: Scenario, error: MachineError, there: Set[str], unneeded: Set[str]
+) -> str:
+    name = error.machine
+    if others := _replaced_by(wanted, error, there):
+        return (
+            f"{others} does the work of {name}, which is left as it is: 'fab deploy' when it is "
+            "back brings it up to date"
+        )
+    why = "is not needed for this" if name in unneeded else "is in maintenance"
+    return f"{name} {why}, and left as it is"
+
+
+def _replaced_by(wanted: Scenario, error: MachineError, there: Set[str]) -> str:
+    """Return who of those that are there has the shared addresses of one that is away, or ""."""
+    if not isinstance(error, Absent):
+        return ""
+    # Of a server that is being added, the scenario does not know so far.
+    known = [each for each in wanted.machines if each.name == error.machine]
+    peers = [peer.name for each in known for peer in wanted.peers(each)]
+    return " and ".join(name for name in peers if name in there)
 
 
 def reached(machines: Iterable[Machine], remotes: Mapping[str, Remote]) -> Remote:
@@ -155,7 +189,7 @@ def without_absent(
     wanted: Scenario, names: Sequence[str], remotes: Mapping[str, Remote]
 ) -> Scenario:
     """Return the scenario without the machines that an operation has left out of `names`."""
-    return replace(wanted, absent=frozenset(names) - remotes.keys())
+    return replace(wanted, absent=frozenset([*names, *_pair(wanted)]) - remotes.keys())
 
 
 def _refuse_another(wanted: Scenario, keeper: Remote) -> None:

@@ -12,7 +12,7 @@ from fabfile.engine.remote import MachineError, Remote
 from fabfile.engine.script import SYSTEM
 from fabfile.scenario import Scenario
 from fabfile.tiers import TIERS
-from fabfile.verify import clocks, matrix, perimeter, services
+from fabfile.verify import clocks, floating, matrix, perimeter, services
 from fabfile.verify.check import Check, Site, Unreachable
 
 __all__ = ["Check", "verify"]
@@ -35,7 +35,7 @@ def verify(scenario: Scenario) -> Iterator[Check]:
 def rooms() -> list[ModuleType]:
     """Return the modules that hold checks: those of each tier, and what spans them."""
     found = [tier.room("checks") for tier in TIERS.values()]
-    return [*(room for room in found if room), services, clocks, perimeter, matrix]
+    return [*(room for room in found if room), services, clocks, floating, perimeter, matrix]
 
 
 def _hurry(site: Site) -> None:

@@ -65,9 +65,9 @@ def checks(site: Site) -> list[Check]:
 
 
 def _addresses(site: Site) -> list[str]:
-    return [
-        str(address) for machine in site.scenario.inside for address in machine.addresses.values()
-    ]
+    own = [each for machine in site.scenario.inside for each in machine.addresses.values()]
+    shared = [each for tier in site.scenario.floating.values() for each in tier.values()]
+    return [*map(str, own), *map(str, shared)]
 
 
 def _ports(site: Site) -> list[int]:

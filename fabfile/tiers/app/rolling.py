@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 from fabfile.engine.converge import everywhere
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.engine.script import Failure, StepFailed
 from fabfile.scenario import Scenario
 from fabfile.tiers.app import servers
-from fabfile.tiers.balancer import haproxy
+from fabfile.tiers.balancer import every
 
 
 class BatchError(Exception):
@@ -82,10 +82,9 @@ class Rolling:
         if name not in self._served or self._scenario.in_maintenance(self._scenario.machine(name)):
             yield
             return
-        (balancer,) = self._scenario.balancers
-        with closing(Remote(balancer.name, balancer.ssh)) as lb:
-            say(f"drain {name} in {balancer.name}")
-            if words := haproxy.drain(lb, name, say=say).said(name):
+        with every.connected(self._scenario) as lbs:
+            say(f"drain {name} in {' and '.join(lb.name for lb in lbs)}")
+            for words in every.drain(lbs, name, say=say):
                 say(words)
             try:
                 yield
@@ -93,25 +92,25 @@ class Rolling:
                 application, release = self._served[name]
                 say(f"put back release {release} of {application}")
                 raise MachineError(
-                    name, f"{error.sentence}\n    {self._put_back(remote, lb)}"
+                    name, f"{error.sentence}\n    {self._put_back(remote, lbs)}"
                 ) from error
             except MachineError:
-                haproxy.ready(lb, name, wait=False)
+                every.ready(lbs, name, wait=False)
                 raise
             say(f"give {name} clients again")
             # Of another application, HAProxy learns the health path when all servers have it.
-            haproxy.ready(lb, name, wait=self._serves(remote) is True)
+            every.ready(lbs, name, wait=self._serves(remote) is True)
 
-    def _put_back(self, remote: Remote, lb: Remote) -> str:
+    def _put_back(self, remote: Remote, lbs: Sequence[Remote]) -> str:
         """Bring a server back to what it served before, and answer how that ended."""
         application, release = self._served[remote.name]
         script = servers.put_back(self._scenario, application, release)
         try:
             output = remote.run(script, seconds=120)
             if output.code:
-                haproxy.ready(lb, remote.name, wait=False)
+                every.ready(lbs, remote.name, wait=False)
                 return f"putting back release {release} failed, too: {output.text.strip()}"
-            haproxy.ready(lb, remote.name)
+            every.ready(lbs, remote.name)
         except MachineError as error:
             return f"putting back release {release} failed, too: {error}"
         return (

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import requests
 
+from fabfile.engine.remote import Remote
 from fabfile.engine.waiting import wait_until
 from fabfile.tiers.app import maintenance
-from fabfile.verify.check import Check, Site, judged
+from fabfile.tiers.balancer import pair
+from fabfile.verify.check import Check, Site, judged, together
 
 POLL_SECONDS = 15
 ASK_SECONDS = 6
@@ -30,6 +32,7 @@ def checks(site: Site) -> list[Check]:
     return [
         judged(everyone, lambda: _all_answer(site)),
         judged("internet: requests are spread evenly", lambda: _even(site)),
+        *pair.checks(site),
     ]
 
 
@@ -123,10 +126,17 @@ def _answers(site: Site, total: int) -> Counter[str]:
     return answers
 
 
+def _statistics(site: Site) -> list[str]:
+    """Return what all balancers say that were reached: any of them may have been asked."""
+    there = [m for m in site.scenario.balancers if isinstance(site.remotes.get(m.name), Remote)]
+    asked = there or [site.first("balancer")]
+    return [*together(asked, lambda each: site.program(each.name, STATISTICS, SOCKET)).values()]
+
+
 def _given(site: Site) -> dict[str, int]:
-    """Return how many requests the balancer has given to each app server so far."""
-    text: str = site.program(site.first("balancer").name, STATISTICS, SOCKET)
-    rows = csv.DictReader(text.removeprefix("# ").splitlines())
+    """Return how many requests the balancers have given to each app server so far."""
+    texts = _statistics(site)
+    rows = [row for text in texts for row in csv.DictReader(text.removeprefix("# ").splitlines())]
     servers = {machine.name for machine in site.scenario.tier("app")}
     given: Counter[str] = Counter()
     for row in rows:

@@ -1,0 +1,71 @@
+"""What is said to all balancers that there are, since any of them may be the one that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from typing import TypeVar
+
+from fabfile.engine.remote import Absent, Remote
+from fabfile.scenario import Scenario
+from fabfile.tiers.balancer import haproxy
+
+Answer = TypeVar("Answer")
+
+
+@contextmanager
+def connected(scenario: Scenario) -> Iterator[list[Remote]]:
+    """Give a connection to each balancer that is there, for the block."""
+    with ExitStack() as opened:
+        yield [
+            opened.enter_context(closing(Remote(each.name, each.ssh)))
+            for each in scenario.present("balancer")
+        ]
+
+
+def drain(
+    lbs: Sequence[Remote],
+    server: str,
+    seconds: int = haproxy.DRAIN_SECONDS,
+    say: Callable[[str], None] = lambda words: None,
+) -> list[str]:
+    """Have no balancer give a server requests, as haproxy.drain; return what a person should know.
+
+    Raises MachineError when one refuses, or none can be reached.
+    """
+    found = _each(lbs, lambda lb: haproxy.drain(lb, server, seconds, say))
+    several = len(lbs) > 1
+    return [
+        f"{name}: {words}" if several else words
+        for name, how in found.items()
+        if (words := how.said(server))
+    ]
+
+
+def ready(lbs: Sequence[Remote], server: str, wait: bool = True) -> None:
+    """Have all balancers give a server clients again, as haproxy.ready.
+
+    Raises MachineError when one does not, or none can be reached.
+    """
+    _each(lbs, lambda lb: haproxy.ready(lb, server, wait))
+
+
+def _each(lbs: Sequence[Remote], work: Callable[[Remote], Answer]) -> dict[str, Answer]:
+    """Return what all say that can be reached; raises MachineError."""
+    found: dict[str, Answer] = {}
+    absent: list[Absent] = []
+
+    def ask(lb: Remote) -> None:
+        try:
+            found[lb.name] = work(lb)
+        except Absent as error:
+            absent.append(error)
+
+    if len(lbs) == 1:
+        return {lbs[0].name: work(lbs[0])}
+    with ThreadPoolExecutor(len(lbs)) as pool:
+        list(pool.map(ask, lbs))
+    if not found:
+        raise absent[0]
+    return found
