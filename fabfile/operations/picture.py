@@ -176,9 +176,11 @@ def _box_height(machine: Machine) -> float:
 
 def _about(scenario: Scenario, tier: Tier) -> str:
     """Return what the machines of a tier are there for, in a few words."""
-    return tier.about.format(
+    about = tier.about.format(
         ports=scenario.ports, application=scenario.application.name, replicas=scenario.replicas
     )
+    shared = " and ".join(map(str, scenario.floating.get(tier.name, {}).values()))
+    return f"{about}; they share {shared}" if shared else about
 
 
 def _asks(scenario: Scenario, tier: Tier) -> str:

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from fabfile.engine.change import Resource
 from fabfile.engine.remote import Remote
 from fabfile.engine.resources import Packages, Run, Service
-from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.templates import template
 from fabfile.tiers.tier import View
 
+LIBRARY = Path(__file__).with_suffix(".sh").read_text()
 CONFIGURATION = "/etc/keepalived/keepalived.conf"
 # Written on the machine, with the names of its interfaces.
 INTERFACES = "/etc/keepalived/crm-interfaces.conf"
@@ -27,7 +28,6 @@ DROP_IN = "/etc/systemd/system/keepalived.service.d/crm.conf"
 UNIT = "keepalived.service"
 # By RFC 9568, the other one takes over after three of these and less than one more: a second.
 ADVERTISEMENT_SECONDS = 0.3
-ADDRESSES = Survey("addresses", "ip -o -4 addr show")
 # What only a machine has that shared an address: as cheap as nothing where there is none.
 _THERE = f"[ -e {CONFIGURATION} ] && grep -qs '^# Written by the deployer' {CONFIGURATION}"
 
@@ -55,7 +55,7 @@ def sharing(scenario: Scenario, machine: Machine, tier: str, judged: Works) -> l
             else [
                 Run(
                     "stop sharing an address",
-                    f"{_THERE} || exit 0\n{stop()}",
+                    f"{LIBRARY}stop_sharing",
                     unless=f"! {{ {_THERE}; }}",
                 )
             ]
@@ -102,16 +102,6 @@ def sharing(scenario: Scenario, machine: Machine, tier: str, judged: Works) -> l
         configuration,
         Service(UNIT, restart=(drop_in.key, program.key, named.key), reload=(configuration.key,)),
     ]
-
-
-def stop() -> str:
-    """Return shell that takes a machine's shared addresses off it, and what moved them."""
-    return (
-        f"systemctl -q disable --now {UNIT}\n"
-        f"rm -f {CONFIGURATION} {INTERFACES} {PROGRAM} {DROP_IN}\n"
-        f"rmdir --ignore-fail-on-non-empty {DROP_IN.rpartition('/')[0]}\n"
-        "systemctl daemon-reload"
-    )
 
 
 def view(scenario: Scenario, machine: Machine, tier: str) -> View:

@@ -75,8 +75,10 @@ class Tier:
         `may_retire_NAME` prints why it must not be and fails, `retire_NAME` does it and prints what
         stays; "" where removing the units is all.
         """
-        file = Path(__file__).parent / self.name / "retire.sh"
-        return file.read_text() if file.exists() else ""
+        here = Path(__file__).parent
+        files = [here / "floating.sh"] if self.floats else []
+        files.append(here / self.name / "retire.sh")
+        return "".join(file.read_text() for file in files if file.exists())
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,21 @@ from tests.lab.lab import BIN, Lab, start
 class Apart:
     """Machines of a scenario of its own, tasks on it and on others with the same machines."""
 
-    def __init__(self, lab: Lab, directory: Path, machines: dict | None = None) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        directory: Path,
+        machines: dict | None = None,
+        entries: dict | None = None,
+    ) -> None:
         """Write the scenario that starts the machines: those of the lab, or what is given.
 
-        `machines` has their entries, whose addresses are in the ranges of `place`.
+        `machines` has their entries, whose addresses are in the ranges of `place`; `entries` is a
+        whole scenario, wherever its addresses are.
         """
         self.lab, self.directory = lab, directory
         self.place = places.apart()
-        self.entries = places.relocated(lab.entries, self.place)
+        self.entries = places.relocated(entries or lab.entries, self.place)
         if machines:
             self.entries["NETWORKS"] = {
                 "private": f"{self.place.lans}4.0/24",
