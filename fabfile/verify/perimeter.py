@@ -87,7 +87,7 @@ def _knock(site: Site, only: str) -> tuple[bool, str]:
     named = {
         f"{address}:{port}"
         for machine in site.scenario.guarded
-        for address in machine.addresses.values()
+        for address in (*machine.addresses.values(), *site.scenario.shared(machine).values())
         for port in open_to_all(site.scenario, machine)
     }
     ports = _ports(site)

@@ -36,6 +36,8 @@ def exported(scenario: Scenario) -> tuple[str, list[str]]:
     SubElement(root, "net", name=OUTSIDE, mode="virtual_bridge", managed="no")
     if PurePosixPath(scenario.brick).name != PurePosixPath(BRICK).name:
         notes.append(f"The name of the bricks is lost, {scenario.brick}: VNX shares a directory.")
+    if scenario.floating:
+        notes.append(f"FLOATING is lost, what {' and '.join(scenario.floating)} share.")
     for machine in machines:
         _machine(SubElement(root, "vm", name=machine.name, type="lxc"), scenario, machine)
         if machine.tiers != (tier_of(machine.name),):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import TypeVar
 
-from fabfile.engine.remote import Absent, Remote
+from fabfile.engine.remote import Absent, MachineError, Remote
 from fabfile.scenario import Scenario
 from fabfile.tiers.balancer import haproxy
 
@@ -54,12 +54,14 @@ def ready(lbs: Sequence[Remote], server: str, wait: bool = True) -> None:
 def _each(lbs: Sequence[Remote], work: Callable[[Remote], Answer]) -> dict[str, Answer]:
     """Return what all say that can be reached; raises MachineError."""
     found: dict[str, Answer] = {}
-    absent: list[Absent] = []
+    absent: list[MachineError] = []
 
     def ask(lb: Remote) -> None:
         try:
             found[lb.name] = work(lb)
-        except Absent as error:
+        except MachineError as error:
+            if not isinstance(error, Absent) and not _is_away(lb):
+                raise
             absent.append(error)
 
     if len(lbs) == 1:
@@ -69,3 +71,15 @@ def _each(lbs: Sequence[Remote], work: Callable[[Remote], Answer]) -> dict[str, 
     if not found:
         raise absent[0]
     return found
+
+
+def _is_away(lb: Remote) -> bool:
+    """Tell whether nobody answers any more on a machine whose connection broke."""
+    with closing(Remote(lb.name, lb.login)) as again:
+        try:
+            again.connect()
+        except Absent:
+            return True
+        except MachineError:
+            return False
+    return False
