@@ -28,7 +28,6 @@ from fabfile.operations.progress import console
 from fabfile.operations.session import (
     connected,
     operation,
-    reached,
     refuse,
     scenario,
     without_absent,
@@ -60,7 +59,7 @@ def add(
         grown = without_absent(grown, _concerned(before), remotes)
         # What speaks against it is said before a machine is made for it.
         planned(pipeline.listing(grown), remotes, grown)
-        pinned = replace(grown, pinned=_running_release(before, reached(before.balancers, remotes)))
+        pinned = replace(grown, pinned=_running_release(before, _lbs(before, remotes)))
         if not pinned.pinned:
             raise refuse(
                 "No app server is healthy, so there is no running release: fab deploy first."
@@ -91,8 +90,8 @@ def remove(
         before = scenario()
         left = without_servers(before, names)
         left = without_absent(left, _concerned(before), remotes)
-        lbs = [remotes[each.name] for each in left.present("balancer")]
-        _keep_one_up(lbs[0], names, force)
+        lbs = _lbs(before, remotes)
+        _keep_one_up(lbs, names, force)
         with ThreadPoolExecutor(4) as pool:
             drained = pool.map(lambda name: every.drain(lbs, name, limit, console.print), names)
             for words in chain.from_iterable(drained):
@@ -141,10 +140,10 @@ def maintenance(name: str, state: str, force: bool = False, wait: bool = False) 
         changed = without_absent(changed, [*{*needed} - {name}], remotes)
         stages = pipeline.routing(changed)
         if state == "on":
-            _keep_one_up(reached(before.balancers, remotes), [name], force)
+            _keep_one_up(_lbs(before, remotes), [name], force)
         elif name not in remotes:
             raise refuse(f"{name} cannot be reached, so it stays in maintenance: start it first.")
-        elif found := _running_release(before, reached(before.balancers, remotes)):
+        elif found := _running_release(before, _lbs(before, remotes)):
             # It may have been away while the others got another release.
             stages = pipeline.adding(replace(changed, pinned=found), [name])
         bring(changed, stages, remotes, started)
@@ -165,8 +164,13 @@ def _concerned(known: Scenario) -> list[str]:
     return list(dict.fromkeys(name for s in pipeline.removing(known) for name in s.machines))
 
 
-def _keep_one_up(lb: Remote, names: Sequence[str], force: bool) -> None:
-    up = {name for name, status in haproxy.statuses(lb).items() if status.startswith("UP")}
+def _lbs(known: Scenario, remotes: Mapping[str, Remote]) -> list[Remote]:
+    """Return the balancers that were reached: one at least."""
+    return [remotes[each.name] for each in known.balancers if each.name in remotes]
+
+
+def _keep_one_up(lbs: Sequence[Remote], names: Sequence[str], force: bool) -> None:
+    up = {name for name, status in every.statuses(lbs).items() if status.startswith("UP")}
     if up and not up - {*names} and not force:
         raise refuse(
             f"No app server but {', '.join(sorted(up))} is healthy, so the users would have none; "
@@ -174,9 +178,9 @@ def _keep_one_up(lb: Remote, names: Sequence[str], force: bool) -> None:
         )
 
 
-def _running_release(before: Scenario, lb: Remote) -> Pinned | None:
+def _running_release(before: Scenario, lbs: Sequence[Remote]) -> Pinned | None:
     """Return the release that most healthy servers run, and the first that has it; None if none."""
-    statuses = haproxy.statuses(lb)
+    statuses = every.statuses(lbs)
     up = [m for m in before.tier("app") if statuses.get(m.name, "").startswith("UP")]
 
     def release(machine: Machine) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from fabfile.engine.lock import Busy, lock
 from fabfile.engine.remote import Absent, MachineError, Remote
 from fabfile.operations import access
 from fabfile.operations.progress import console, hide, interruptible
-from fabfile.scenario import Machine, Scenario, ScenarioError, load
+from fabfile.scenario import Scenario, ScenarioError, load
 from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.balancer import state as balancer
 
@@ -173,11 +173,6 @@ def _replaced_by(wanted: Scenario, error: MachineError, there: Set[str]) -> str:
     known = [each for each in wanted.machines if each.name == error.machine]
     peers = [peer.name for each in known for peer in wanted.peers(each)]
     return " and ".join(name for name in peers if name in there)
-
-
-def reached(machines: Iterable[Machine], remotes: Mapping[str, Remote]) -> Remote:
-    """Return the first of several machines, any of which will do, that was reached."""
-    return next(remotes[each.name] for each in machines if each.name in remotes)
 
 
 def may_be_absent(wanted: Scenario, error: MachineError) -> bool:

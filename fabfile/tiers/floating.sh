@@ -8,4 +8,5 @@ stop_sharing() {
     /usr/local/lib/crm-deployer/name-interfaces /etc/systemd/system/keepalived.service.d/crm.conf
   rmdir --ignore-fail-on-non-empty /etc/systemd/system/keepalived.service.d
   systemctl daemon-reload
+  echo "stays: keepalived, stopped: 'apt-get purge keepalived' removes it"
 }

@@ -56,6 +56,14 @@ def test_both_let_go_of_a_server_and_one_that_is_away_is_not_waited_for(drains):
         every.drain([Lb("lb", empty), Lb("lb2", MachineError("lb2", "refuses"))], "s1")
 
 
+def test_a_server_is_up_where_one_balancer_sees_it(monkeypatch):
+    monkeypatch.setattr(haproxy, "statuses", lambda lb: lb.how)
+    both = [Lb("lb", {"s1": "UP", "s2": "DOWN"}), Lb("lb2", {"s1": "MAINT", "s2": "UP 1/2"})]
+    assert every.statuses(both) == {"s1": "UP", "s2": "UP 1/2"} == every.statuses(both[::-1])
+    # One whose HAProxy does not run says nothing.
+    assert every.statuses([Lb("lb", {}), Lb("lb2", {"s1": "UP"})]) == {"s1": "UP"}
+
+
 @pytest.mark.parametrize(
     ("error", "there", "others"),
     [

@@ -51,6 +51,15 @@ def ready(lbs: Sequence[Remote], server: str, wait: bool = True) -> None:
     _each(lbs, lambda lb: haproxy.ready(lb, server, wait))
 
 
+def statuses(lbs: Sequence[Remote]) -> dict[str, str]:
+    """Return what balancers think of each server, as haproxy.statuses: up where one sees it up."""
+    found: dict[str, str] = {}
+    for seen in _each(lbs, haproxy.statuses).values():
+        up = {name for name, status in found.items() if status.startswith("UP")}
+        found |= {name: status for name, status in seen.items() if name not in up}
+    return found
+
+
 def _each(lbs: Sequence[Remote], work: Callable[[Remote], Answer]) -> dict[str, Answer]:
     """Return what all say that can be reached; raises MachineError."""
     found: dict[str, Answer] = {}
