@@ -35,11 +35,11 @@ class Scenario:
 
     `machines` is in the order of the file, added ones last. `floating` holds the addresses that the
     machines of a tier share: tier -> network -> address. `pinned` is the release to run and the
-    app server that has it, where it is not the one of the application's source. `absent` names app
-    servers in maintenance that cannot be reached: they stay in the scenario, and as they are.
-    `new_database` says that an empty database may take the place of one that was there. `systems`
-    is what each machine has said that it runs, as "debian 12": it grows as they are looked at.
-    `states` is the directory with the `state` of each scenario.
+    app server that has it, where it is not the one of the application's source. `absent` names
+    machines that cannot be reached and may be away, as app servers in maintenance: they stay in the
+    scenario, and as they are. `new_database` says that an empty database may take the place of one
+    that was there. `systems` is what each machine has said that it runs, as "debian 12": it grows
+    as they are looked at. `states` is the directory with the `state` of each scenario.
     """
 
     name: str

@@ -10,8 +10,12 @@ import pytest
 
 from fabfile import pipeline
 from fabfile.engine.resources import File
+from fabfile.scenario import ROOT, load
+from fabfile.scenario.credentials import make_secrets
+from fabfile.scenario.inventory import Inventory
+from tests.unit.conftest import issue
 
-PROGRAMS = {"pgbackrest-wal", "watch-brick", "watch-mount"}
+PROGRAMS = {"pgbackrest-wal", "watch-brick", "watch-mount", "haproxy-works", "name-interfaces"}
 SHELLS = ("#!/bin/sh", "#!/bin/bash")
 
 
@@ -19,10 +23,14 @@ SHELLS = ("#!/bin/sh", "#!/bin/bash")
 def scripts(scenario) -> dict[str, str]:
     """Return path -> text of every program for a shell that a machine gets.
 
-    With the firewall of config.py, and with rules of each machine's own in its place.
+    With the firewall of config.py, with rules of each machine's own in its place, and with pairs.
     """
     without = tuple(each for each in scenario.machines if "firewall" not in each.tiers)
-    return {**_scripts(scenario), **_scripts(replace(scenario, machines=without))}
+    pairs = load(ROOT / "examples" / "pairs.py", Inventory(), scenario.states)
+    make_secrets(pairs.state)
+    issue(pairs)
+    alone = {**_scripts(scenario), **_scripts(replace(scenario, machines=without))}
+    return {**alone, **_scripts(pairs)}
 
 
 def _scripts(scenario) -> dict[str, str]:
