@@ -11,6 +11,7 @@ from fabfile.scenario.callers import peers
 from fabfile.scenario.credentials import make_secrets
 from fabfile.scenario.inventory import Inventory
 from fabfile.tiers.balancer import state as balancer
+from fabfile.tiers.firewall import host
 from fabfile.tiers.firewall import state as firewall
 from fabfile.tiers.floating import CONFIGURATION, OneByOne, Works, sharing
 from tests.unit.test_scenario import change
@@ -82,6 +83,22 @@ def test_a_machine_that_shares_is_told_by_its_peer_alone(two):
     for line in ("unicast_src_ip 10.1.2.4", "10.1.2.9/32", "        10.1.2.2\n", "state BACKUP"):
         assert line in text
     assert "vrrp_sync_group" not in text
+
+
+def test_without_a_firewall_only_the_peer_may_say_who_has_it(pair, read):
+    for name in ("fw", "c1", "c2"):
+        del pair["MACHINES"][name]
+    del pair["MACHINES"]["lb"]["routes"]
+    scenario = read()
+    assert scenario.entry == "10.1.2.9"
+    rules = {
+        name: each.content
+        for name in ("lb", "s1")
+        for each in host.rules(scenario, scenario.machine(name))
+        if each.key == host.RULES
+    }
+    assert "ip saddr { 10.1.2.4 } ip protocol 112 accept" in rules["lb"]
+    assert "112" not in rules["s1"]
 
 
 def test_one_machine_has_nothing_of_it(scenario):
