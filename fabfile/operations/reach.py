@@ -36,10 +36,11 @@ def _is_there(scenario: Scenario, flow: Flow) -> bool:
 
 
 def _port(scenario: Scenario, flow: Flow) -> str:
-    if flow.listener.protocol != "tcp":
-        return flow.listener.protocol.upper()
+    protocol = flow.listener.protocol.upper()
+    if protocol not in ("TCP", "UDP"):
+        return protocol
     if flow.listener == SSH:
         ports = {machine.ssh.port or 22 for machine in scenario.tier(flow.target)}
         return f"TCP {', '.join(map(str, sorted(ports)))}"
     first, last = flow.listener.ports(scenario.ports)
-    return f"TCP {first}" if first == last else f"TCP {first} to {last}"
+    return f"{protocol} {first}" if first == last else f"{protocol} {first} to {last}"

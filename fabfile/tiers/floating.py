@@ -40,11 +40,14 @@ class Works:
     """Shell commands, run as `user` each second, by which keepalived judges its own machine.
 
     One on which `works` fails has no address; where `serves` fails, the other one is preferred.
+    It starts behind the units of `after`; who has taken the addresses runs `taken`, as root.
     """
 
     works: str
     serves: str = ""
     user: str = "nobody"
+    after: str = ""
+    taken: str = ""
 
 
 def sharing(scenario: Scenario, machine: Machine, tier: str, judged: Works) -> list[Resource]:
@@ -70,7 +73,7 @@ def sharing(scenario: Scenario, machine: Machine, tier: str, judged: Works) -> l
         to=INTERFACES,
         own={network: str(machine.addresses[network]) for network in shared},
     )
-    drop_in = template(DROP_IN, program=PROGRAM)
+    drop_in = template(DROP_IN, program=PROGRAM, after=judged.after)
     configuration = template(
         CONFIGURATION,
         machine=machine,

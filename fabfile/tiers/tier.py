@@ -70,14 +70,14 @@ class Tier:
 
     @property
     def retire(self) -> str:
-        """Shell functions that take a machine out of the tier, from `retire.sh` of its package.
+        """Shell functions that take a machine out of the tier, from its package's `retire.sh`.
 
         `may_retire_NAME` prints why it must not be and fails, `retire_NAME` does it and prints what
         stays; "" where removing the units is all.
         """
         here = Path(__file__).parent
         files = [here / "floating.sh"] if self.floats else []
-        files.append(here / self.name / "retire.sh")
+        files += [here / self.name / name for name in ("pair.sh", "retire.sh")]
         return "".join(file.read_text() for file in files if file.exists())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from socket import create_connection
 from typing import TYPE_CHECKING, Any
 
+from fabfile.engine.remote import Remote
 from fabfile.scenario import Machine
 from fabfile.scenario.callers import open_to_all
 from fabfile.scenario.flows import FLOWS
@@ -78,6 +79,12 @@ def _ports(site: Site) -> list[int]:
     return sorted({*used, *USED_PORTS, *site.scenario.ports.values()})
 
 
+def _udp_ports() -> list[int]:
+    """Return samples, and what machines listen on for each other."""
+    used = {flow.listener.numbers[0] for flow in FLOWS if flow.listener.protocol == "udp"}
+    return sorted({*used, *UDP_PORTS})
+
+
 def _knock(site: Site, only: str) -> tuple[bool, str]:
     """Try the ports in use of every address but the management ones, which this computer may.
 
@@ -139,21 +146,35 @@ def _ping(site: Site, client: Machine, address: str) -> tuple[bool, str]:
 
 def _tcp(site: Site, client: Machine, found: dict[str, Any], only: str) -> tuple[bool, str]:
     scenario = site.scenario
-    gate = site.first("firewall")
-    outer, inner = scenario.outer(gate), scenario.inner
-    whole = {scenario.entry, str(gate.addresses[outer]), str(gate.addresses[inner])}
+    gates = scenario.tier("firewall")
+    outer, inner = scenario.outer(gates[0]), scenario.inner
+    through = scenario.found_at(gates[0], outer)
+    ranges = [str(each) for name, each in scenario.networks.items() if name != outer]
+    whole = {scenario.entry}
+    for gate in gates:
+        whole |= {str(gate.addresses[name]) for name in (outer, inner)}
+        whole |= {scenario.found_at(gate, name) for name in (outer, inner)}
     ports = _ports(site)
     others = [address for address in _addresses(site) if address not in whole]
     given: Given = {
         "source": str(client.addresses[outer]),
         "interface": _interface(site, client, outer),
-        "gateway": str(gate.addresses[outer]),
-        "networks": [str(each) for name, each in scenario.networks.items() if name != outer],
+        # Each firewall is asked itself for what it has inside.
+        "ways": {
+            **dict.fromkeys(ranges, through),
+            **{f"{gate.addresses[inner]}/32": str(gate.addresses[outer]) for gate in gates},
+        },
         "open": (scenario.entry, scenario.ports["http"]),
         "whole": sorted(whole),
         "tcp": [(address, port) for address in others for port in ports],
-        "udp": [(address, port) for address in _addresses(site) for port in UDP_PORTS],
-        "ipv6": [(address, port) for address in _ipv6(site, gate) for port in ports],
+        "udp": [(address, port) for address in _addresses(site) for port in _udp_ports()],
+        "ipv6": [
+            (address, port)
+            for gate in gates
+            if gates == (gate,) or isinstance(site.remotes[gate.name], Remote)
+            for address in _ipv6(site, gate)
+            for port in ports
+        ],
     }
     answers: Found = site.program(client.name, SCAN, given, SCAN_SECONDS)
     found.update(answers)

@@ -1,16 +1,21 @@
 """The scenario of examples/pairs.py, with two machines of some tiers, and clients that ask on."""
 
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from itertools import pairwise
 
 import requests
 
+from fabfile.scenario import Scenario, load
 from fabfile.tiers import TIERS
 from tests.lab import places
+from tests.lab.apart import Apart
+from tests.lab.commands import wait_for
 
 EVERY = 0.05  # seconds from one request to the next
 LIMIT = 3  # of one try
@@ -30,6 +35,64 @@ def entries(lab, *tiers: str) -> dict:
         for name in others:
             del wanted["MACHINES"][name]
     return {**lab.entries, "MACHINES": wanted["MACHINES"], "FLOATING": wanted["FLOATING"]}
+
+
+class Pair(Apart):
+    """The scenario of a pair, and who of the two has what they share.
+
+    A class for each `tier` says `works`: shell that succeeds where a machine could serve.
+    """
+
+    tier = ""
+    works = ""
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario as it is now."""
+        return load(self.config)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Both machines."""
+        machines = self.entries["MACHINES"]
+        return tuple(name for name in machines if machines[name]["tier"] == self.tier)
+
+    @property
+    def addresses(self) -> list[str]:
+        """What they share."""
+        return [*self.entries["FLOATING"][self.tier].values()]
+
+    def holders(self, among: Sequence[str] = ()) -> list[str]:
+        """Return who has any of the addresses, of those that run."""
+        command = "".join(f"ip -o -4 addr show to {each}/32\n" for each in self.addresses)
+        return [name for name in among or self.names if self.do(name, command)]
+
+    def settled(self) -> tuple[str, str]:
+        """Return who has the addresses and who has not, once one has and both would serve."""
+        found: list[str] = []
+
+        def one() -> bool:
+            found[:] = self.holders()
+            works = f"{self.works} >/dev/null && echo works || :"
+            return len(found) == 1 and all("works" in self.do(name, works) for name in self.names)
+
+        wait_for(f"one {self.tier} to have the addresses, and both to work", one, 30)
+        (other,) = {*self.names} - {*found}
+        return found[0], other
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """Take a machine away during the block, as a power cut does."""
+        self.task("invoke", "lab.stop", name, "--kill")
+        try:
+            yield
+        finally:
+            self.task("invoke", "lab.start", name)
+
+    def false(self) -> list[str]:
+        """Return the names of the checks that are false."""
+        found = json.loads(self.task("invoke", "verify", "--json", code=1))
+        return [each["name"] for each in found["checks"] if not each["ok"]]
 
 
 @dataclass
@@ -96,3 +159,40 @@ def asking(url: str) -> Iterator[Asked]:
         driver.join()
         for one in asking_now:
             one.join()
+
+
+@contextmanager
+def on_one_connection(scenario: Scenario, path: str) -> Iterator[list[float]]:
+    """Ask for a page during the block, by one connection that is never opened again.
+
+    Gives how long each answer took; fails when one does not come.
+    """
+    took: list[float] = []
+    failed: list[Exception] = []
+    stop = threading.Event()
+    line = HTTPConnection(scenario.entry, scenario.ports["http"], timeout=2 * AGAIN)
+    line.connect()
+    line.auto_open = 0
+
+    def ask() -> None:
+        while not stop.wait(2 * EVERY):
+            begun = time.monotonic()
+            try:
+                line.request("GET", path)
+                answer = line.getresponse()
+                answer.read()
+                assert answer.status == 200, answer.status
+            except Exception as error:
+                failed.append(error)
+                return
+            took.append(time.monotonic() - begun)
+
+    one = threading.Thread(target=ask)
+    one.start()
+    try:
+        yield took
+    finally:
+        stop.set()
+        one.join()
+        line.close()
+    assert not failed, f"after {len(took)} answers on one connection: {failed[0]!r}"

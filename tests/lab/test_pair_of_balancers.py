@@ -3,13 +3,10 @@
 import json
 import re
 import time
-from contextlib import contextmanager
 
 import pytest
 
-from fabfile.scenario import load
 from tests.lab import pairs
-from tests.lab.apart import Apart
 from tests.lab.commands import wait_for
 from tests.lab.traffic import traffic
 
@@ -25,56 +22,23 @@ ls -d /etc/systemd/system/keepalived.service.d 2>/dev/null || :
 OUTAGE = 3  # seconds
 
 
-class Pair(Apart):
+class Pair(pairs.Pair):
     """The scenario of a pair of balancers, and who of them has the users' address."""
 
-    @property
-    def scenario(self):
-        """The scenario as it is now."""
-        return load(self.config)
+    tier = "balancer"
+    works = "/usr/local/lib/crm-deployer/haproxy-works serves"
 
     @property
     def shared(self):
         """The address that both share."""
-        return self.entries["FLOATING"]["balancer"]["lan2"]
-
-    def holders(self, among=PAIR):
-        """Return who has the address, of those that run."""
-        command = f"ip -o -4 addr show to {self.shared}/32"
-        return [name for name in among if self.do(name, command)]
-
-    def settled(self):
-        """Return who has the address and who has not, once one has it and both would serve."""
-        found = []
-
-        def one():
-            found[:] = self.holders()
-            works = "/usr/local/lib/crm-deployer/haproxy-works serves && echo serves"
-            return len(found) == 1 and all("serves" in self.do(name, works) for name in PAIR)
-
-        wait_for("one balancer to have the address, and both to serve", one, 30)
-        (other,) = {*PAIR} - {*found}
-        return found[0], other
-
-    @contextmanager
-    def without(self, name):
-        """Take a machine away during the block, as a power cut does."""
-        self.task("invoke", "lab.stop", name, "--kill")
-        try:
-            yield
-        finally:
-            self.task("invoke", "lab.start", name)
+        (address,) = self.addresses
+        return address
 
     def statuses(self, name):
         """Return how HAProxy on a machine sees each server."""
         rows = self.do(name, f"echo 'show stat' | {SOCKET}").splitlines()
         fields = [row.split(",") for row in rows if row.startswith("app,")]
         return {field[1]: field[17] for field in fields if field[1] != "BACKEND"}
-
-    def false(self):
-        """Return the names of the checks that are false."""
-        found = json.loads(self.task("invoke", "verify", "--json", code=1))
-        return [each["name"] for each in found["checks"] if not each["ok"]]
 
 
 @pytest.fixture(scope="module")

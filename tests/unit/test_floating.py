@@ -97,7 +97,7 @@ def test_without_a_firewall_only_the_peer_may_say_who_has_it(pair, read):
         for each in host.rules(scenario, scenario.machine(name))
         if each.key == host.RULES
     }
-    assert "ip saddr { 10.1.2.4 } ip protocol 112 accept" in rules["lb"]
+    assert "ip saddr { 10.1.2.4 } ip ttl 255 ip protocol 112 accept" in rules["lb"]
     assert "112" not in rules["s1"]
 
 

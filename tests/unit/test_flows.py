@@ -31,6 +31,7 @@ def test_the_table_is_what_is_listened_on_and_used():
         ("balancer", "app", "volume"),
         ("balancer", "balancer", "vrrp"),
         ("firewall", "firewall", "vrrp"),
+        ("firewall", "firewall", "connections"),
         ("app", "database", "pool"),
         ("app", "database", "sql"),
         ("app", "storage", "management"),

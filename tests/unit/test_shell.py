@@ -15,7 +15,10 @@ from fabfile.scenario.credentials import make_secrets
 from fabfile.scenario.inventory import Inventory
 from tests.unit.conftest import issue
 
-PROGRAMS = {"pgbackrest-wal", "watch-brick", "watch-mount", "haproxy-works", "name-interfaces"}
+PROGRAMS = {
+    *("pgbackrest-wal", "watch-brick", "watch-mount", "haproxy-works", "name-interfaces"),
+    *("fw-connections", "fw-works"),
+}
 SHELLS = ("#!/bin/sh", "#!/bin/bash")
 
 

@@ -15,7 +15,10 @@ TIER = Tier(
     least=1,
     most=2,
     optional=True,
-    listens=(Listener("vrrp", "who has the shared address", protocol="vrrp"),),
-    uses=("firewall.vrrp",),
+    listens=(
+        Listener("vrrp", "who has the shared address", protocol="vrrp"),
+        Listener("connections", "open connections", numbers=(3780, 3780), protocol="udp"),
+    ),
+    uses=("firewall.vrrp", "firewall.connections"),
     floats=True,
 )

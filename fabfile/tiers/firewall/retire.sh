@@ -3,6 +3,8 @@
 # into retire.sh of the operations.
 
 retire_firewall() {
+  stop_sharing
+  stop_telling
   if [ -e /etc/fw/fw.fw ]; then
     for tables in iptables ip6tables; do
       for chain in INPUT FORWARD OUTPUT; do

@@ -8,6 +8,7 @@ from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.flows import FLOWS, USERS
 from fabfile.scenario.parts import MANAGEMENT
+from fabfile.tiers.firewall import pair
 from fabfile.tiers.firewall.others import Rules
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.templates import template
@@ -54,6 +55,7 @@ def rules(scenario: Scenario, machine: Machine) -> list[Resource]:
             interfaces=_interfaces(scenario, machine),
             sysctl=STRICT,
             open=_open(scenario, machine),
+            peers=pair.let_in(scenario, machine),
             ssh_port=ssh_port,
             script=SCRIPT,
             trial=TRIAL_SECONDS,
@@ -124,10 +126,13 @@ def forwarding(scenario: Scenario, machine: Machine) -> list[Resource]:
         ),
         Service("fw.service"),
         Service("fw-renew.timer", restart=RENEWAL),
+        *pair.shared(scenario, machine),
     ]
 
 
 def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of the firewall: whether its rules are loaded."""
     loaded = f"{SCRIPT} status >/dev/null 2>&1 && echo 'rules: loaded' || echo 'rules: not loaded'"
-    return View(("fw.service", "fw-renew.timer"), loaded)
+    shared = pair.view(scenario, machine)
+    units = ("fw.service", "fw-renew.timer", *shared.units)
+    return View(units, f"{loaded}\n{shared.shell}".rstrip())

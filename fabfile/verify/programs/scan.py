@@ -35,14 +35,13 @@ Port = tuple[str, int]
 class Given(TypedDict):
     """From where is scanned, and what.
 
-    `source`, `interface` and `gateway` are the client's, `networks` the ranges behind the gateway.
+    `source` and `interface` are the client's, `ways` are range -> gateway of what is behind these.
     `open` is the one port that answers. Of the addresses in `whole` all TCP ports are tried.
     """
 
     source: str
     interface: str
-    gateway: str
-    networks: list[str]
+    ways: dict[str, str]
     open: Port
     whole: list[str]
     tcp: list[Port]
@@ -166,7 +165,8 @@ def heard(interface: str, family: int, kind: int, targets: Sequence[Port]) -> li
 
 def route(action: str, network: str, given: Given) -> bool:
     """Set or remove the way to a network; tell whether that went well."""
-    command = ["ip", "route", action, network, "via", given["gateway"], "dev", given["interface"]]
+    way = given["ways"][network]
+    command = ["ip", "route", action, network, "via", way, "dev", given["interface"]]
     # Routes of its own: another scan that ends meanwhile takes away none of them.
     command += ["metric", str(4000 + os.getpid() % 20000)]
     return subprocess.run(command, capture_output=True).returncode == 0
@@ -192,10 +192,10 @@ def scanned(given: Given) -> Found:
 def main(given: Given) -> Found:
     """Set the routes, scan, and remove the routes again."""
     try:
-        for network in given["networks"]:
+        for network in given["ways"]:
             if not route("replace", network, given):
                 raise SystemExit(f"no route to {network} could be set")
         return scanned(given)
     finally:
-        for network in given["networks"]:
+        for network in given["ways"]:
             route("delete", network, given)
