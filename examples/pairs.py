@@ -1,9 +1,10 @@
-"""No firewall and no balancer is the only one: config.py's scenario with two of each.
+"""No firewall, balancer or database is the only one: config.py's scenario with two of each.
 
     CRM_CONFIG=examples/pairs.py .venv/bin/fab deploy
 
 The users and the routes go on naming 10.1.2.2 and 10.1.1.1, which one of two has at a time: when it
-is gone, the other one takes them over within a second or so.
+is gone, the other one takes them over within a second or so. The app servers find the database that
+is the primary at 10.1.4.30.
 """
 
 import config
@@ -30,10 +31,17 @@ MACHINES = {
         },
     }.get(first, {first: given}).items()
 }
+MACHINES["bbdd2"] = {"tier": "database", "lan4": "10.1.4.32", "management": "10.250.0.32"}
 # The addresses that the machines of a tier share, by network.
 FLOATING = {
     "firewall": {"lan1": "10.1.1.1", "lan2": "10.1.2.1"},
     "balancer": {"lan2": "10.1.2.2"},
+    "database": {"lan4": "10.1.4.30"},
+}
+# Another database takes over unnoticed where clients let go of their connections: docs/pairs.md.
+APPLICATIONS = {
+    **config.APPLICATIONS,
+    "crm": {**config.APPLICATIONS["crm"], "pool": "transaction"},
 }
 LOGIN = {
     **config.LOGIN,

@@ -17,14 +17,20 @@ from fabfile.tiers.app import migration, volume
 from fabfile.tiers.app import state as app
 from fabfile.tiers.app.rolling import Rolling, batch_size
 from fabfile.tiers.balancer import state as balancer
+from fabfile.tiers.database import members
 from fabfile.tiers.database import state as database
 from fabfile.tiers.firewall import host
 from fabfile.tiers.firewall import state as firewall
 from fabfile.tiers.floating import OneByOne
-from fabfile.tiers.storage import backup
+from fabfile.tiers.storage import agreement, backup
 from fabfile.tiers.storage import state as storage
 
 Desired = Callable[[Scenario, Machine], list[Resource]]
+
+
+def _app_servers(scenario: Scenario, batch: str) -> Rollout:
+    """Return how the app servers change, so many at once; raises BatchError."""
+    return Rolling(scenario, batch_size(batch, len(scenario.present("app"))))
 
 
 # Which of a tier's machines a step is for.
@@ -37,11 +43,11 @@ class Step:
 
     One without a tier is for every machine that no firewall guards.
 
-    A `rolling` one changes a few at a time, while the others serve. One that `needs_source` is left
-    out where a release is there already. `adding` tells that it is also for a server that is added,
-    `removing` that it lists the servers, and must forget one that is removed; `routing`, that it
-    decides which of them get clients, which comes first then; `anew`, that it belongs to a new
-    database, also where only that is deployed.
+    One with a `rollout` changes a few at a time, while the others serve. One that `needs_source` is
+    left out where a release is there already. `adding` tells that it is also for a server that is
+    added, `removing` that it lists the servers, and must forget one that is removed; `routing`,
+    that it decides which of them get clients, which comes first then; `anew`, that it belongs to a
+    new database, also where only that is deployed.
     """
 
     name: str
@@ -49,7 +55,7 @@ class Step:
     desired: Desired
     after: tuple[str, ...] = ()
     on: str = "every"
-    rolling: bool = False
+    rollout: Callable[[Scenario, str], Rollout | None] | None = None
     needs_source: bool = False
     adding: bool = False
     removing: bool = False
@@ -61,7 +67,17 @@ PIPELINE = (
     Step("guard", "", host.rules, adding=True, removing=True),
     Step("firewall", "firewall", firewall.rules),
     Step("forward", "firewall", firewall.forwarding, ("firewall",)),
-    Step("database", "database", database.desired, ("guard",), adding=True, removing=True),
+    Step("agreement", "storage", agreement.desired, ("guard",)),
+    Step(
+        "database",
+        "database",
+        database.desired,
+        ("guard", "agreement"),
+        rollout=members.rolling,
+        adding=True,
+        removing=True,
+    ),
+    Step("alone", "storage", agreement.left, ("database",)),
     Step("storage", "storage", storage.desired, ("guard",)),
     Step("volume", "storage", storage.volume, ("storage",), "first", adding=True, removing=True),
     Step("bricks", "storage", storage.serving, ("volume",)),
@@ -72,7 +88,9 @@ PIPELINE = (
     Step("ship", "app", app.shipped, ("app", "build"), "others", adding=True),
     Step("mount", "app", volume.mount, ("app", "volume", "bricks"), adding=True),
     Step("migrate", "app", migration.migrated, ("build", "database"), "first", needs_source=True),
-    Step("serve", "app", app.serving, ("mount", "migrate", "ship"), rolling=True, adding=True),
+    Step(
+        "serve", "app", app.serving, ("mount", "migrate", "ship"), rollout=_app_servers, adding=True
+    ),
     Step("keep", "app", app.kept, ("serve",), adding=True),
     Step("proxy", "balancer", balancer.installed, ("guard",), adding=True),
     Step("balancer", "balancer", balancer.desired, ("proxy", "serve"), adding=True, routing=True),
@@ -127,19 +145,18 @@ def _stage(scenario: Scenario, step: Step, batch: str = "1") -> Stage:
     found = machines(scenario, step)
     if scenario.pinned and step.on == "others":
         found = tuple(m for m in scenario.present("app") if m.name != scenario.pinned.holder)
-    size = batch_size(batch, len(found))
     return Stage(
         step.name,
         tuple(machine.name for machine in found),
         lambda name: _desired(scenario, step, scenario.machine(name)),
         step.after,
-        _rollout(scenario, step, size),
+        _rollout(scenario, step, batch),
     )
 
 
-def _rollout(scenario: Scenario, step: Step, size: int) -> Rollout | None:
-    if step.rolling:
-        return Rolling(scenario, size)
+def _rollout(scenario: Scenario, step: Step, batch: str) -> Rollout | None:
+    if step.rollout:
+        return step.rollout(scenario, batch)
     return OneByOne(scenario, step.tier) if step.tier in scenario.floating else None
 
 

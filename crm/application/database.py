@@ -23,6 +23,8 @@ CONNECT_LIMIT = 2.0
 # Less than one such wait: after a server that was silent no second connection is tried, while
 # connections that a restart has closed fail at once and are all replaced in time.
 CHECKOUT_LIMIT = 1.5
+# How long a pooler may hold what it is asked while another database takes over.
+HELD_LIMIT = 6.0
 STATEMENT_LIMIT = 4.0
 # Longer than the server's limit, so that normally the server cancels and reports first.
 ANSWER_LIMIT = 5.0
@@ -130,7 +132,7 @@ class Database:
             except (psycopg2.OperationalError, PoolError) as failure:
                 raise DatabaseUnavailable(_reason(failure)) from failure
             try:
-                connection.answer_limit = CONNECT_LIMIT
+                connection.answer_limit = HELD_LIMIT
                 with connection.cursor() as cursor:
                     cursor.execute(
                         "SET LOCAL statement_timeout = %s; SET LOCAL crm.for_checks = %s",

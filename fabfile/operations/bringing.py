@@ -16,6 +16,7 @@ from fabfile.operations.progress import console
 from fabfile.operations.session import operation, refuse, scenario
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.database import restoring as database
+from fabfile.tiers.database.members import primary
 from fabfile.tiers.storage import backup, repository
 from fabfile.tiers.storage.backup_checks import without
 
@@ -34,8 +35,10 @@ def restore(to: str, yes: bool, wait: bool) -> None:
         raise refuse(f"SECOND_PLACE in {wanted.source.name} names no place to bring it from.")
     if not repository.keepers(wanted):
         raise refuse(f"{wanted.name} has no backups: {without(wanted)}.")
+    if wrong := restoring.several(wanted):
+        raise refuse(wrong)
     moment = moment_of(to)
-    (machine,) = wanted.tier("database")
+    machine = primary(wanted)
     if not yes:
         restoring.agree(restoring.said_beforehand(wanted, machine, moment))
     console.print(f"bringing back what {wanted.second_place.name} has", markup=False)

@@ -6,7 +6,7 @@ like the first deployment. This computer and the app servers know better.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -59,7 +59,7 @@ def _reason(wanted: Scenario, plan: Plan) -> str:
     known = {who: since for who, since in witnesses.items() if since}
     if not known:
         return ""
-    (machine,) = (each.name for each in wanted.tier("database"))
+    machine = " or ".join(each.name for each in wanted.tier("database"))
     since = min(known.values()).replace("T", " ").replace("Z", " UTC")
     # Where the backups' volume is still to be made, it has none.
     lost = _has(plan, storage.making(backups(wanted)))
@@ -80,16 +80,20 @@ def note(wanted: Scenario) -> None:
 
 
 def _makes(wanted: Scenario, plan: Plan, key: str) -> bool:
-    return not wanted.new_database and _has(plan, key)
+    """Tell whether it is made: of a pair, who lacks it takes a copy where another one has it."""
+    lacking = {machine for machine, changes in _of(plan) if any(c.key == key for c in changes)}
+    there = {each.name for each in wanted.present("database")}
+    return not wanted.new_database and bool(lacking) and there <= lacking
 
 
 def _has(plan: Plan, key: str) -> bool:
-    return any(
-        change.key == key
-        for machines in plan.values()
-        for changes in machines.values()
-        for change in changes
-    )
+    return any(change.key == key for _, changes in _of(plan) for change in changes)
+
+
+def _of(plan: Plan) -> Iterator[tuple[str, Sequence[Change]]]:
+    """Return each machine with its changes in a stage."""
+    for machines in plan.values():
+        yield from machines.items()
 
 
 def _first_served(wanted: Scenario) -> Callable[[Machine], str]:

@@ -15,6 +15,7 @@ from fabfile.operations.restoring import impossible, way_to
 from fabfile.operations.session import refuse, scenario
 from fabfile.scenario import Scenario
 from fabfile.tiers.database import scratch
+from fabfile.tiers.database.members import primary
 from fabfile.tiers.storage import backup, repository
 
 # A name of a database and of a directory: no quotes are needed for it anywhere.
@@ -32,7 +33,7 @@ def restore_into(to: str, name: str) -> None:
     found = past_of(wanted)
     if wrong := impossible(wanted, found, moment):
         raise refuse(wrong)
-    (machine,) = wanted.tier("database")
+    machine = primary(wanted)
     place = f"{repository.MOUNT}/{name}"
     with closing(keeper(wanted)) as storage, closing(Remote(machine.name, machine.ssh)) as remote:
         if storage.run(f"[ ! -e {place} ]").code:
@@ -52,7 +53,7 @@ def restore_into(to: str, name: str) -> None:
 def check() -> None:
     """Compare what the backups hold with what there is; raises Exit when that differs."""
     wanted = scenario()
-    (machine,) = wanted.tier("database")
+    machine = primary(wanted)
     with closing(keeper(wanted)) as storage, closing(Remote(machine.name, machine.ssh)) as remote:
         _run(wanted, remote, scratch.check(wanted))
         _run(wanted, storage, backup.read_uploads(wanted))

@@ -14,7 +14,7 @@ from invoke.exceptions import Exit
 from fabfile.operations.progress import console
 from fabfile.operations.session import scenario as scenario_to_show
 from fabfile.scenario import ROOT, Machine, Scenario
-from fabfile.scenario.flows import CONTROL, FLOWS, USERS
+from fabfile.scenario.flows import CONTROL, USERS
 from fabfile.scenario.parts import MANAGEMENT
 from fabfile.tiers import TIERS
 from fabfile.tiers.tier import Tier
@@ -185,9 +185,10 @@ def _about(scenario: Scenario, tier: Tier) -> str:
 
 def _asks(scenario: Scenario, tier: Tier) -> str:
     """Return what a tier is asked for by those above it; of the firewall, what passes it."""
-    above = [flow for flow in FLOWS if TIERS[flow.source].row < tier.row and flow.source != CONTROL]
+    flows = [flow for flow in scenario.flows if flow.source != CONTROL]
+    above = [flow for flow in flows if TIERS[flow.source].row < tier.row]
     asked = [flow.listener for flow in above if flow.target == tier.name]
-    passing = [flow.listener for flow in FLOWS if flow.source == USERS]
+    passing = [flow.listener for flow in flows if flow.source == USERS]
     words = [
         f"{each.words}, port {scenario.ports[each.port]}" if each.port else each.words
         for each in asked or passing

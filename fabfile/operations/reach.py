@@ -5,7 +5,7 @@ from __future__ import annotations
 from fabfile.operations.progress import console
 from fabfile.operations.session import scenario as scenario_to_show
 from fabfile.scenario import Scenario
-from fabfile.scenario.flows import FLOWS, SSH, Flow
+from fabfile.scenario.flows import SSH, Flow
 from fabfile.tiers import TIERS
 
 HEAD = ("| from | to | for | port |", "|---|---|---|---|")
@@ -19,7 +19,7 @@ def show() -> None:
 def table(scenario: Scenario) -> str:
     """Return the table of a scenario, as Markdown: of tiers that it has, and whoever asks them."""
     rows: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
-    for flow in (each for each in FLOWS if _is_there(scenario, each)):
+    for flow in (each for each in scenario.flows if _is_there(scenario, each)):
         targets, ports = rows.setdefault((flow.source, flow.listener.words), ({}, {}))
         targets[flow.target] = ports[_port(scenario, flow)] = None
     lines = [

@@ -33,6 +33,7 @@ from fabfile.tiers.app import servers
 from fabfile.tiers.app import state as app
 from fabfile.tiers.database import restoring as database
 from fabfile.tiers.database import state
+from fabfile.tiers.database.members import primary
 from fabfile.tiers.storage import backup, repository
 from fabfile.tiers.storage.backup_checks import ago
 from fabfile.tiers.storage.past import Past
@@ -47,9 +48,9 @@ def restore(to: str, yes: bool, wait: bool) -> None:
     wanted = scenario()
     moment = moment_of(to)
     found = past_of(wanted)
-    if wrong := impossible(wanted, found, moment):
+    if wrong := several(wanted) or impossible(wanted, found, moment):
         raise refuse(wrong)
-    (machine,) = wanted.tier("database")
+    machine = primary(wanted)
     if not yes:
         agree(said_beforehand(wanted, machine, moment, found))
     names = [machine.name, *(each.name for each in wanted.tier("app"))]
@@ -71,7 +72,7 @@ def bring_back(
 
     `found` is what the backups have. Without `serve`, it stays stopped.
     """
-    (machine,) = wanted.tier("database")
+    machine = primary(wanted)
     # The settings of an empty machine in the place of a lost one.
     prepared = [_prepared(wanted, machine)]
     if changes := planned(prepared, remotes, wanted):
@@ -116,6 +117,19 @@ def _after(wanted: Scenario, remote: Remote, moment: datetime | None) -> None:
         raise Exit("\n".join(f"The database is back, and {each}" for each in failed), 1)
 
 
+def several(wanted: Scenario) -> str:
+    """Return why the database is not brought back in its place, where several machines have it."""
+    if not wanted.paired("database"):
+        return ""
+    now = primary(wanted)
+    others = " and ".join(each.name for each in wanted.tier("database") if each != now)
+    return (
+        f"The database of {now.name} is copied by {others}: take {others} out of "
+        f"{wanted.source.name}, 'fab deploy', bring it back, and put {others} in again. "
+        "'backup.restore --into' makes a database beside it at any time."
+    )
+
+
 def impossible(wanted: Scenario, found: Past, moment: datetime | None) -> str:
     """Return why no database is made of what was at a time, "" when one may be.
 
@@ -123,7 +137,7 @@ def impossible(wanted: Scenario, found: Past, moment: datetime | None) -> str:
     """
     if wrong := found.impossible(moment, time.time(), shown):
         return wrong
-    (machine,) = wanted.tier("database")
+    machine = primary(wanted)
     try:
         with closing(Remote(machine.name, machine.ssh)) as remote:
             text = remote.run(database.given_up(wanted), seconds=20).text.strip()
@@ -192,7 +206,7 @@ def _steps(
 ) -> tuple[list[Stage], Plan]:
     """Return the stages, and the changes of each; `apps` are where the application is."""
     way = way_to(found, moment)
-    (name,) = (each.name for each in wanted.tier("database"))
+    name = primary(wanted).name
     stop = Change("stop", "stop the application", servers.stopped(wanted))
     start = [service.restarting() for service in app.services(wanted)]
     plan: dict[str, dict[str, list[Change]]] = {

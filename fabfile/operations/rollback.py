@@ -24,6 +24,7 @@ from fabfile.operations.session import operation, refuse, scenario, without_abse
 from fabfile.scenario import Pinned, Scenario
 from fabfile.scenario.credentials import known_secrets
 from fabfile.tiers.app import migration
+from fabfile.tiers.database.members import primary
 from fabfile.tiers.storage import repository
 from fabfile.tiers.storage.backup_checks import ago
 
@@ -128,7 +129,7 @@ def before(begun: Sequence[datetime], served: datetime) -> datetime | None:
 def _loss(wanted: Scenario, way: Way) -> str:
     """Return what a rollback with data replaces, and how that is looked at beforehand."""
     assert way.moment
-    (machine,) = wanted.tier("database")
+    machine = primary(wanted)
     moment = way.moment.astimezone()
     return (
         f"{wanted.application.name} goes back to release {way.release}, and all databases on "

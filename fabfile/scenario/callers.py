@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fabfile.scenario.flows import CONTROL, FLOWS, SSH, USERS, Flow
+from fabfile.scenario.flows import CONTROL, SSH, USERS, Flow
 from fabfile.scenario.model import Scenario
 from fabfile.scenario.parts import MANAGEMENT, Machine
 from fabfile.tiers.tier import Listener
@@ -26,7 +26,7 @@ def entrances(scenario: Scenario, machine: Machine) -> list[Entrance]:
     """Return what others need of a machine; SSH at the port that it is logged in on by."""
     found: dict[tuple[Listener, tuple[int, int]], dict[str, None]] = {}
     open_to_all: set[tuple[Listener, tuple[int, int]]] = set()
-    for flow in FLOWS:
+    for flow in scenario.flows:
         if flow.target in machine.tiers and flow.listener.protocol == "tcp":
             here = (flow.listener, _ports(scenario, flow, machine))
             sources = _sources(scenario, flow, machine)

@@ -37,8 +37,6 @@ def _count_wrong(tier: Tier, count: int) -> str:
     of = f"of the tier {tier.name!r}"
     if tier.least <= count <= tier.most or (tier.optional and not count):
         return ""
-    if tier.least == tier.most == 1 and not tier.optional:
-        return f"MACHINES needs exactly one machine {of} ({tier.people_say}), it has {count}"
     if count > tier.most:
         return f"MACHINES has {count} machines {of}, it may have {tier.most} at most"
     if tier.least == 1:
@@ -53,6 +51,7 @@ def check_ways(machines: Sequence[Machine], mistakes: list[str]) -> None:
         sentence
         for flow in FLOWS
         if TIERS[flow.source].inside
+        and (not flow.listener.pair or len(_of(flow.listener.pair, machines)) > 1)
         for sentence in _strangers(flow, _of(flow.source, machines), _of(flow.target, machines))
     ]
     # A tier may ask another for several things, and its machines each other.

@@ -112,7 +112,7 @@ def _found_on(tier: str, member: Machine, machines: Sequence[Machine]) -> list[s
     apart = [name for name in member.addresses if name != MANAGEMENT]
     if tier == "firewall":
         return apart
-    for asking in ("firewall", "client"):
+    for asking in ("app",) if tier == "database" else ("firewall", "client"):
         for other in machines:
             if asking in other.tiers:
                 met = [name for name in apart if name in other.addresses]

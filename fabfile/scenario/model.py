@@ -10,6 +10,7 @@ from pathlib import Path
 from fabfile.scenario.authority import AUTHORITY, Certificate, certificate, entry
 from fabfile.scenario.credentials import digest, secret
 from fabfile.scenario.debian import BY_CODENAME, Debian, debian
+from fabfile.scenario.flows import FLOWS, Flow
 from fabfile.scenario.inventory import Inventory
 from fabfile.scenario.parts import MANAGEMENT, PUBLIC, Application, Lab, Machine, Pinned
 from fabfile.scenario.second_place import Access, SecondPlace, access
@@ -53,6 +54,7 @@ class Scenario:
     applications: tuple[Application, ...]  # all that are known, the one that runs included
     source: Path = field(default=ROOT / "config.py")
     states: Path = STATES
+    replication: str = "synchronous"  # of several databases; "strict", "asynchronous"
     second_place: SecondPlace | None = None  # where copies of the backups go
     floating: Mapping[str, Mapping[str, IPv4Address]] = field(default_factory=dict)
     inventory: Inventory = field(default_factory=Inventory)
@@ -158,6 +160,15 @@ class Scenario:
         """Return where others find on a network what a machine does: where it is shared, there."""
         return str(self.shared(machine).get(network, machine.addresses[network]))
 
+    def paired(self, tier: str) -> bool:
+        """Return whether a tier has more than one machine, any of which may be away."""
+        return len(self.tier(tier)) > 1
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """The table of who may reach whom, without what only pairs have that are none here."""
+        return tuple(f for f in FLOWS if not f.listener.pair or self.paired(f.listener.pair))
+
     @property
     def inner(self) -> str:
         """The network on which the firewall meets the balancers."""
@@ -193,6 +204,8 @@ class Scenario:
     @property
     def database_address(self) -> str:
         """The address at which the app servers find the database."""
+        for shared in self.floating.get("database", {}).values():
+            return str(shared)
         (address, *_) = self.addresses("database", seen_by="app")
         return address
 

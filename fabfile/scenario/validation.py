@@ -30,7 +30,7 @@ from fabfile.scenario.tables import read_table
 from fabfile.tiers import TIERS
 
 ENTRIES = {"NAME", "NETWORKS", "MACHINES", "LOGIN", "PORTS", "STORAGE", "LAB"}
-ENTRIES |= {"APPLICATION", "APPLICATIONS", "SECOND_PLACE", FLOATING}
+ENTRIES |= {"APPLICATION", "APPLICATIONS", "SECOND_PLACE", FLOATING, "REPLICATION"}
 LOGIN = {"user": (str, "deploy"), "port": (int, 22), "key": (str, ""), "known_hosts": (str, "")}
 PORTS = {
     listener.port: (int, listener.default)
@@ -38,6 +38,8 @@ PORTS = {
     for listener in tier.listens
     if listener.port
 }
+# How several databases copy each other, first the usual one: see docs/pairs.md.
+REPLICATION = ("synchronous", "strict", "asynchronous")
 STORAGE = {"replicas": (int, 3), "brick": (str, "/nas/brick")}
 LAB = {
     "directory": (str, "/var/lib/crm-lab"),
@@ -71,6 +73,10 @@ def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
     floating = read_floating(entries, networks, machines, mistakes)
     _check_values(login, ports, storage, lab, networks, mistakes)
     applications = read_applications(entries, mistakes)
+    replication = entries.get("REPLICATION", REPLICATION[0])
+    if replication not in REPLICATION:
+        known = ", ".join(map(repr, REPLICATION))
+        mistakes.append(f"REPLICATION is {replication!r}, it must be one of {known}")
     second_place = read_second_place(entries, mistakes)
     if second_place and machines and not any("storage" in each.tiers for each in machines):
         mistakes.append("SECOND_PLACE names a place for backups, and no storage server makes any")
@@ -90,6 +96,7 @@ def scenario_from(entries: dict[str, Any], source: Path) -> Scenario:
         brick=storage["brick"],
         second_place=second_place,
         floating=floating,
+        replication=replication,
         lab=Lab(**{**lab, "directory": Path(lab["directory"])}),
         source=source,
     )

@@ -39,7 +39,8 @@ _THERE = f"[ -e {CONFIGURATION} ] && grep -qs '^# Written by the deployer' {CONF
 class Works:
     """Shell commands, run as `user` each second, by which keepalived judges its own machine.
 
-    One on which `works` fails has no address; where `serves` fails, the other one is preferred.
+    One on which `works` fails so many times in a row, its `patience`, has no address; where
+    `serves` fails, the other one is preferred.
     It starts behind the units of `after`; who has taken the addresses runs `taken`, as root.
     """
 
@@ -48,6 +49,7 @@ class Works:
     user: str = "nobody"
     after: str = ""
     taken: str = ""
+    patience: int = 2
 
 
 def sharing(scenario: Scenario, machine: Machine, tier: str, judged: Works) -> list[Resource]:

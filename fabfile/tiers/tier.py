@@ -19,7 +19,8 @@ class Listener:
 
     `name` is what users of it say, after their tier's: "database.sql". `port` is an entry of PORTS
     in config.py, with its `default`, or else `numbers` are the port and the last one of its range.
-    A `protocol` other than "tcp" has no port. `words` say what is asked for, as "SQL".
+    A `protocol` other than "tcp" has no port. `words` say what is asked for, as "SQL". One of a
+    `pair` is there only where the tier of that name has more than one machine.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Listener:
     default: int = 0
     numbers: tuple[int, int] = (0, 0)
     protocol: str = "tcp"
+    pair: str = ""
 
     def ports(self, chosen: Mapping[str, int]) -> tuple[int, int]:
         """Return first and last port, where `chosen` are those of config.py."""

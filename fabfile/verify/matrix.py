@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.callers import open_to_all
-from fabfile.scenario.flows import FLOWS, USERS, Flow
+from fabfile.scenario.flows import USERS, Flow
 from fabfile.tiers import TIERS
 from fabfile.verify.check import Check, Site, judged, together
 
@@ -145,7 +145,7 @@ def _wanted(
     names = {machine.name for machine in there}
     return {
         way
-        for flow in FLOWS
+        for flow in scenario.flows
         if flow.listener.protocol == "tcp"
         for source in scenario.tier(flow.source)
         for target in scenario.tier(flow.target)

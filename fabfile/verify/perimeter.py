@@ -125,7 +125,7 @@ def _unencrypted(scenario: Scenario) -> list[Check]:
     """Return the warning of machines that ask each other over the Internet."""
     names = {
         each.name
-        for flow in FLOWS
+        for flow in scenario.flows
         for one in scenario.tier(flow.source)
         for other in scenario.tier(flow.target)
         if TIERS[flow.source].inside and one != other and scenario.network(one, other) == PUBLIC

@@ -31,10 +31,15 @@ def entries(lab, *tiers: str) -> dict:
     known = {tier for tier in TIERS if TIERS[tier].floats}
     for tier in (known & {*wanted["FLOATING"]}) - {*tiers}:
         first, *others = [n for n, m in wanted["MACHINES"].items() if m["tier"] == tier]
-        wanted["MACHINES"][first].update(wanted["FLOATING"].pop(tier))
+        shared = wanted["FLOATING"].pop(tier)
+        # A database that was alone keeps its own, and those who ask it learn another one.
+        wanted["MACHINES"][first].update({} if tier == "database" else shared)
         for name in others:
             del wanted["MACHINES"][name]
-    return {**lab.entries, "MACHINES": wanted["MACHINES"], "FLOATING": wanted["FLOATING"]}
+    found = {**lab.entries, "MACHINES": wanted["MACHINES"], "FLOATING": wanted["FLOATING"]}
+    if "database" in tiers:
+        found["APPLICATION"]["pool"] = "transaction"
+    return found
 
 
 class Pair(Apart):

@@ -32,7 +32,7 @@ MISTAKES = {
     ),
     "no database": (
         lambda e: e["MACHINES"].pop("bbdd"),
-        "exactly one machine of the tier 'database'",
+        "MACHINES has no machine of the tier 'database'",
     ),
     "no app server": (
         lambda e: [e["MACHINES"].pop(name) for name in ("s1", "s2", "s3")],

@@ -56,8 +56,8 @@ class Report:
 class Traffic:
     """A running load; `report` is there when it has ended."""
 
-    def __init__(self) -> None:
-        self.report = Report()
+    def __init__(self, load: Load) -> None:
+        self.load, self.report = load, Report()
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def traffic(scenario: Scenario, **settings: object) -> Iterator[Traffic]:
     there is an answer, and something to lose if any of them writes.
     """
     load = Load(scenario.url, scenario.secret("administrator_password"), **settings)
-    running = Traffic()
+    running = Traffic(load)
     with load.running():
         writes = settings.get("writers", 1)
         wait_for("the first answer", lambda: load.written if writes else load.seen, FIRST)

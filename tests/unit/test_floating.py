@@ -23,7 +23,7 @@ MISTAKES = [
     (
         "FLOATING.bastion",
         {},
-        "FLOATING names 'bastion', no tier; those that may are balancer, fire",
+        "FLOATING names 'bastion', no tier; those that may are balancer, data",
     ),
     ("FLOATING.storage", {}, "FLOATING names 'storage', a tier whose machines share no address;"),
     ("FLOATING.balancer", "10.1.2.9", "FLOATING['balancer'] must be a dictionary of network ->"),
@@ -136,6 +136,10 @@ def test_the_example_is_a_scenario(states):
     scenario = load(ROOT / "examples" / "pairs.py", Inventory(), states)
     assert scenario.url == "http://10.1.2.2/"
     known = load(ROOT / "config.py", Inventory(), states)
-    assert {m.name for m in scenario.machines} - {m.name for m in known.machines} == {"fw2", "lb2"}
+    assert {m.name for m in scenario.machines} - {m.name for m in known.machines} == {
+        "bbdd2",
+        "fw2",
+        "lb2",
+    }
     assert scenario.shared(scenario.machine("fw2")).keys() == {"lan1", "lan2"}
     assert replace(scenario, floating={}).entry == "10.1.2.4"

@@ -40,6 +40,12 @@ def test_the_table_is_what_is_listened_on_and_used():
         ("storage", "storage", "bricks"),
         ("storage", "database", "copying"),
         ("database", "storage", "backups"),
+        # These are there only where there are several databases.
+        ("database", "database", "others"),
+        ("database", "database", "roles"),
+        ("database", "database", "vrrp"),
+        ("database", "storage", "agreement"),
+        ("storage", "storage", "members"),
     }
     assert sources("app", "http") == ("balancer",)
 

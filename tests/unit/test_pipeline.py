@@ -41,7 +41,7 @@ def test_a_stage_for_the_first_machine_and_one_for_the_others(scenario) -> None:
 
 def test_a_tier_has_its_own_stages_only(scenario) -> None:
     names = [stage.name for stage in pipeline.stages(scenario, "storage")]
-    assert names == ["storage", "volume", "bricks", "backup", "begun"]
+    assert names == ["agreement", "alone", "storage", "volume", "bricks", "backup", "begun"]
 
 
 def test_no_machine_gets_packages_of_another_tier(scenario) -> None:

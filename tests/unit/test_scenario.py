@@ -58,7 +58,7 @@ MISTAKES = [
     ("MACHINES.web_1", {"tier": "client"}, "MACHINES['web_1'] is not a valid host name"),
     ("MACHINES.-web", {"tier": "client"}, "MACHINES['-web'] is not a valid host name"),
     (f"MACHINES.{'a' * 64}", {"tier": "client"}, "aaa'] is not a valid host name"),
-    ("MACHINES.bbdd", None, "exactly one machine of the tier 'database' (a database), it has 0"),
+    ("MACHINES.bbdd", None, "no machine of the tier 'database' (a database); add one or more"),
     ("MACHINES.nas3", None, "MACHINES has 2 machine(s) of the tier 'storage', it needs 3 or more"),
     ("STORAGE.replicas", 4, "STORAGE['replicas'] is 4, it must be an odd number, 3 or more"),
     ("STORAGE.replicas", "3", "STORAGE['replicas'] is '3', it must be a whole number"),

@@ -16,7 +16,14 @@ from fabfile.scenario.inventory import Inventory
 from tests.unit.conftest import issue
 
 PROGRAMS = {
-    *("pgbackrest-wal", "watch-brick", "watch-mount", "haproxy-works", "name-interfaces"),
+    *(
+        "pgbackrest-wal",
+        "watch-brick",
+        "watch-mount",
+        "database-works",
+        "haproxy-works",
+        "name-interfaces",
+    ),
     *("fw-connections", "fw-works"),
 }
 SHELLS = ("#!/bin/sh", "#!/bin/bash")

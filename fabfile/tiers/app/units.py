@@ -117,7 +117,10 @@ def _peers(scenario: Scenario, machine: Machine) -> list[str]:
     """
     peers = [each for tier in sources("app", "http") for each in scenario.tier(tier)]
     peers += scenario.tier("database")
-    return list(dict.fromkeys(scenario.address(each, seen_by=machine) for each in peers))
+    shared = map(str, scenario.floating.get("database", {}).values())
+    return list(
+        dict.fromkeys([*(scenario.address(each, seen_by=machine) for each in peers), *shared])
+    )
 
 
 def places(application: Application) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fabfile.engine.remote import Remote
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
-from fabfile.tiers.database import copying, pooling, scratch, sqlite
+from fabfile.tiers.database import copying, members, pooling, scratch, sqlite, standing
 from fabfile.verify.check import Check, Site, judged
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def checks(site: Site) -> list[Check]:
     return [
         *connected,
         *strangers,
+        *standing.checks(site),
         judged(
             "database: all that the servers may open has room in pooler and PostgreSQL",
             lambda: pooling.fits(site, console(), partial(_query, site)),
@@ -93,7 +94,7 @@ def _strangers(site: Site) -> list[Machine]:
 
 
 def _query(site: Site, sql: str, database: str = "postgres") -> str:
-    machine = site.first("database").name
+    machine = members.seen(site).name
     psql = f'psql --cluster "{CLUSTER}" -d {database}'
     return site.run(machine, f'cd / && runuser -u postgres -- {psql} -XAt -c "{sql}"').strip()
 
@@ -108,7 +109,9 @@ def _gets_in(site: Site, app: Machine, console: Callable[[], pooling.Console]) -
     application = site.scenario.application
     unit: login.Given = {"unit": f"{application.name}.service"}
     role, past, name = site.program(app.name, PROGRAMS / "login.py", unit, 15)
-    if past:
+    # Of a pair, any of its machines leads to the primary.
+    ways = [site.scenario.address(each, seen_by=app) for each in site.scenario.tier("database")]
+    if past and not (site.scenario.paired("database") and past in ways):
         return False, f"it logs in as {role} from {past}, past the pooler"
     found = COMES_FROM.search(name)
     # Where the pooler does not tell, it is its list of addresses that does.
@@ -147,6 +150,8 @@ def _refused(site: Site, stranger: Machine, port: int) -> tuple[bool, str]:
     kind, said = site.program(stranger.name, PROGRAMS / "startup.py", given)
     if not kind and site.scenario.guarded:
         return True, f"{said}: its own rules let in the app servers only"
+    if not kind and site.scenario.paired("database") and port == site.scenario.ports["database"]:
+        return True, said
     if any(words in said for words in NO_ENTRY):
         return True, "no entry for it"
     return False, "it was asked to log in" if kind == "R" else said
@@ -195,7 +200,7 @@ def _archived(site: Site) -> tuple[bool, str]:
 
 def _compared(site: Site) -> tuple[bool, str]:
     """Tell how the last comparison ended that was made by itself, or by a person."""
-    text = site.run(site.first("database").name, f"cat {scratch.RESULT} 2>/dev/null || :")
+    text = site.run(members.seen(site).name, f"cat {scratch.RESULT} 2>/dev/null || :")
     when, code, said = (*text.strip().split(" ", 2), "", "", "")[:3]
     if not when:
         return True, "it was not compared yet: 'invoke backup.check' does so, and each week a timer"

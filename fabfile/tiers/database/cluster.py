@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fabfile.scenario import Scenario
+from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.debian import Debian
 
 SHELL = Path(__file__).with_name("state.sh").read_text()
@@ -12,8 +12,20 @@ SHELL = Path(__file__).with_name("state.sh").read_text()
 
 def library(scenario: Scenario) -> str:
     """Return the shell functions for the cluster of the database server."""
-    (machine,) = scenario.tier("database")
+    machine, *_ = scenario.tier("database")
     return f"version={scenario.debian(machine).postgresql}\n{SHELL}"
+
+
+def own(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
+    """Return the addresses of its own by which the app servers see a machine."""
+    found = (scenario.address(machine, seen_by=app) for app in scenario.tier("app"))
+    return tuple(dict.fromkeys(found))
+
+
+def reached(scenario: Scenario, machine: Machine) -> tuple[str, ...]:
+    """Return its own addresses, and those that it shares with the other databases."""
+    shared = scenario.floating.get("database", {}).values()
+    return (*own(scenario, machine), *map(str, shared))
 
 
 def unit_of(release: Debian) -> str:

@@ -18,7 +18,7 @@ from fabfile.scenario import Machine, Scenario
 from fabfile.scenario.credentials import scram_verifier
 from fabfile.scenario.flows import sources
 from fabfile.tiers.app.health import works
-from fabfile.tiers.database import cluster, limits
+from fabfile.tiers.database import cluster, limits, way
 from fabfile.tiers.templates import render, template
 
 SHELL = Path(__file__).with_suffix(".sh").read_text()
@@ -94,7 +94,7 @@ def beforehand(scenario: Scenario, machine: Machine) -> list[Resource]:
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the pooler looks like, before a PostgreSQL that runs or does not."""
     release = scenario.debian(machine)
-    port, addresses = scenario.ports["pool"], scenario.addresses("database", seen_by="app")
+    port, addresses = scenario.ports["pool"], cluster.reached(scenario, machine)
     names = sorted(application.database for application in scenario.applications)
     order = template(
         f"/etc/systemd/system/{UNIT}.d/crm.conf",
@@ -160,8 +160,9 @@ def _settings(scenario: Scenario, machine: Machine) -> Configuration:
             CONFIGURATION,
             databases=sorted(databases, key=lambda each: str(each["name"])),
             socket=SOCKET,
+            server=way.SOCKET if scenario.paired("database") else SOCKET,
             sql=scenario.ports["database"],
-            addresses=scenario.addresses("database", seen_by="app"),
+            addresses=cluster.reached(scenario, machine),
             port=scenario.ports["pool"],
             access=ACCESS,
             users=USERS,

@@ -2,9 +2,9 @@
 # Shell functions for the pooler before the cluster, put behind state.sh and a line that sets pool, its
 # port.
 
-ask_pooler() { # what its console says to the commands on standard input, each with a line of names first
+ask_pooler() { # [LIMIT]: what its console says to the commands on standard input, each with a line of names first
   # It lets in the user that it runs as, without a password.
-  cd / && PGCONNECT_TIMEOUT=5 runuser -u postgres -- "${programs:?}/psql" \
+  cd / && PGCONNECT_TIMEOUT=5 timeout "${1:-60}" runuser -u postgres -- "${programs:?}/psql" \
     -h /run/postgresql -p "${pool:?}" -U pgbouncer -d pgbouncer -qAX -P footer=off
 }
 
@@ -29,4 +29,20 @@ pool_shown() { # NAME=ADDRESS...: how busy it is, and how many connections each 
         printf "%s: %d connection%s\n", pair[1], count[pair[2]], s
       }
     }'
+}
+
+pause_pooler() { # IDLE SECONDS: holds what clients ask, once what they have begun has ended, for a while
+  # Who has paused it may die.
+  systemd-run --quiet --collect --unit=pooler-resume --on-active="$2" --timer-property=AccuracySec=100ms \
+    runuser -u postgres -- "${programs:?}/psql" -h /run/postgresql -p "${pool:?}" -U pgbouncer \
+    -d pgbouncer -qAXc RESUME 2>/dev/null || return
+  # It answers when all are idle; one that keeps a session would be waited for.
+  echo 'PAUSE;' | ask_pooler "$1" && return
+  resume_pooler
+  return 1
+}
+
+resume_pooler() { # what was held goes on; also where nothing was
+  echo 'RESUME;' | ask_pooler 2>/dev/null || :
+  systemctl -q stop pooler-resume.timer 2>/dev/null || :
 }

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from fabfile.scenario import Machine
 from fabfile.tiers.database import limits, pooler
 from fabfile.verify.check import Site
 
@@ -26,11 +27,20 @@ class Console:
 
 
 def console(site: Site) -> Console:
-    """Ask the pooler's console; raises RuntimeError when it does not answer."""
+    """Ask the pooler's console; raises RuntimeError when it does not answer.
+
+    Of several poolers, all that have clients are asked for them.
+    """
+    first, *others = (_console(site, each) for each in site.scenario.present("database"))
+    clients = [row for each in (first, *others) for row in each.tables["type"]]
+    return Console({**first.tables, "type": clients}, first.files)
+
+
+def _console(site: Site, machine: Machine) -> Console:
     commands = "SHOW CONFIG;\\nSHOW DATABASES;\\nSHOW CLIENTS;\\n"
     files = f"/proc/$(systemctl show -P MainPID {pooler.UNIT})/limits"
     text = site.run(
-        site.first("database").name,
+        machine.name,
         f"awk '/^Max open files/ {{ print $4 }}' {files} 2>/dev/null || echo 0\n"
         f"{pooler.library(site.scenario)}printf '{commands}' | ask_pooler 2>&1",
     )

@@ -92,7 +92,7 @@ def unsettled(scenario: Scenario) -> Change:
 
 
 def _mark(scenario: Scenario) -> str:
-    (machine,) = scenario.tier("database")
+    machine, *_ = scenario.tier("database")
     unit = cluster.unit_of(scenario.debian(machine))
     return pending.mark(Service(unit).restarting().marker)
 

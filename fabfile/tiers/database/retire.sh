@@ -9,8 +9,22 @@ retire_pooler() {
   echo "stays: pgbouncer, stopped and without its pgbouncer.ini: 'apt-get purge pgbouncer' removes it, 'apt-get install --reinstall -o Dpkg::Options::=--force-confmiss pgbouncer' brings Debian's file"
 }
 
+retire_member() { # of a pair: Patroni stops PostgreSQL, and the way to the primary goes
+  [ -e /etc/patroni/taken-over ] || return 0
+  for settings in /etc/patroni/*-main.yml; do
+    version=$(basename "${settings%-main.yml}")
+    systemctl -q disable --now "patroni@$version-main" primary.service
+    rm -f "$settings" "/etc/systemd/system/patroni@$version-main.service.d/crm.conf"
+  done
+  rm -f /etc/patroni/taken-over /etc/haproxy/primary.cfg /etc/systemd/system/primary.service \
+    /etc/sysctl.d/60-crm-database.conf /usr/local/lib/crm-deployer/database-works
+  echo "stays: patroni, stopped and without its settings: 'apt-get purge patroni etcd-client' removes it"
+}
+
 retire_database() {
+  stop_sharing
   retire_pooler
+  retire_member
   rm -rf /var/lib/postgresql/scratch /var/lib/postgresql/log-given-up /var/lib/backup-check
   for settings in /etc/postgresql/*/main/conf.d/crm.conf; do
     [ -e "$settings" ] || continue

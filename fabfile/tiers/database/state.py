@@ -13,10 +13,11 @@ from fabfile.engine.change import Change, Resource
 from fabfile.engine.resources import File, Memory, Packages, Port, Run, Service
 from fabfile.engine.survey import Survey
 from fabfile.scenario import Application, Machine, Scenario
-from fabfile.tiers.app.health import works
-from fabfile.tiers.database import copying, limits, pooler, scratch
+from fabfile.tiers import floating
+from fabfile.tiers.app import health
+from fabfile.tiers.database import copying, limits, pair, patroni, pooler, scratch, way
 from fabfile.tiers.database import role as roles
-from fabfile.tiers.database.cluster import library, unit_of
+from fabfile.tiers.database.cluster import library, own, unit_of
 from fabfile.tiers.database.settings import Settings, query, wanted
 from fabfile.tiers.neighbours import neighbours
 from fabfile.tiers.storage import repository
@@ -31,7 +32,7 @@ WARNING = "warning"
 def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say what the database server looks like."""
     port = scenario.ports["database"]
-    release = scenario.debian(machine)
+    release, paired = scenario.debian(machine), scenario.paired("database")
     unit, cluster = unit_of(release), f"/etc/postgresql/{release.postgresql}/main"
     held = limits.held(*_crowd(scenario))
     settings = _settings(scenario, machine)
@@ -45,7 +46,11 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         group="postgres",
         # All of them: the one that ran before serves until the next one does.
         names=sorted(application.database for application in scenario.applications),
-        servers=pooler.servers(scenario, machine).values(),
+        # Those of a pair are reached by each other: see way.py.
+        servers=(pair.others if paired else pooler.servers)(scenario, machine).values(),
+        members=pair.others(scenario, machine).values() if paired else (),
+        replicator=patroni.REPLICATOR,
+        rewinder=patroni.REWINDER,
     )
     order = template(
         f"/etc/systemd/system/{unit}.d/crm.conf",
@@ -61,7 +66,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         *pooler.beforehand(scenario, machine),
         Port(
             port,
-            (unit,),
+            (unit, patroni.unit(scenario, machine), way.UNIT),
             f" or choose another port: PORTS in {scenario.source.name}",
             socket=f"/run/postgresql/.s.PGSQL.{port}",
         ),
@@ -79,23 +84,35 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
             f"rm -r {OLD_SETTINGS}/crm.conf && rmdir --ignore-fail-on-non-empty {OLD_SETTINGS}",
             unless=f"[ ! -e {OLD_SETTINGS}/crm.conf ]",
         ),
+        *([patroni.alone(scenario), patroni.left(scenario, machine)] if not paired else []),
         order,
+        *(pair.files(scenario, machine) if paired else []),
         settings,
         access,
         holding,
         *([_own_number(scenario)] if scenario.new_database else []),
-        Service(
-            unit,
-            restart=(settings.key, order.key, holding.restart_key),
-            reload=(access.key, holding.key),
-            ready=f"{library(scenario)}echo 'SELECT;' | ask",
-            alive=works("$main_pid"),
+        *(
+            pair.running(scenario, machine, (settings.key, access.key), holding, holding.survey)
+            if paired
+            else [
+                Service(
+                    unit,
+                    restart=(settings.key, order.key, holding.restart_key),
+                    reload=(access.key, holding.key),
+                    ready=f"{library(scenario)}echo 'SELECT;' | ask",
+                    alive=health.works("$main_pid"),
+                )
+            ]
         ),
         *copying.copied(scenario, machine),
         *scratch.compared(scenario, machine),
+        *([pair.roles(scenario, holding.survey)] if paired else []),
         _set_up(scenario),
         _database(scenario),
+        *way.desired(scenario, machine),
+        *way.beforehand(scenario, machine),
         *pooler.desired(scenario, machine),
+        *way.addressed(scenario, machine),
     ]
 
 
@@ -119,7 +136,8 @@ def _settings(scenario: Scenario, machine: Machine) -> File:
         owner="postgres",
         group="postgres",
         machine=machine,
-        addresses=scenario.addresses("database", seen_by="app"),
+        addresses=own(scenario, machine),
+        tls=repository.tls(patroni.NAME) if scenario.paired("database") else None,
         port=scenario.ports["database"],
         connections=limits.max_connections(*_crowd(scenario)),
         archive=copying.ARCHIVE if copying.is_backed_up(scenario) else "",
@@ -128,16 +146,22 @@ def _settings(scenario: Scenario, machine: Machine) -> File:
 
 def _inventory(scenario: Scenario) -> Survey:
     """Return what tells of the application's role and database, and of settings that are wrong."""
-    (machine,) = scenario.tier("database")
+    machine, *_ = scenario.tier("database")
     settings = _settings(scenario, machine)
     values = wanted(settings.content)
     queries = [
         roles.told(*_role(scenario)),
         f"SELECT 'database' WHERE EXISTS ({_database_is(scenario)});",
-        query(settings.path, values),
+        pair.told(scenario),
     ]
     otherwise = f"written {' '.join(values)}"
-    return Survey("inventory", _sql(scenario, "\n".join(queries), otherwise))
+    all_of_it = [*queries, query(settings.path, values)]
+    asked = _sql(scenario, "\n".join(all_of_it), otherwise)
+    if not scenario.paired("database"):
+        # What Patroni has set stays as it is until it gives the cluster back.
+        less = _sql(scenario, "\n".join(queries))
+        asked = f"if [ -e {patroni.MARK} ]; then\n{less}else\n{asked}fi"
+    return Survey("inventory", asked)
 
 
 def _role(scenario: Scenario) -> tuple[str, str]:
@@ -152,8 +176,14 @@ def _database_is(scenario: Scenario) -> str:
 
 def view(scenario: Scenario, machine: Machine) -> View:
     """Return what `status` shows of the database server: the connections of each app server."""
-    units = [unit_of(scenario.debian(machine)), pooler.UNIT]
-    shell = pooler.shown(scenario, machine)
+    shared = floating.view(scenario, machine, "database")
+    if scenario.paired("database"):
+        units = [patroni.unit(scenario, machine), way.UNIT, pooler.UNIT, *shared.units]
+    else:
+        units = [unit_of(scenario.debian(machine)), pooler.UNIT]
+    shell = _sql(scenario, pair.TOLD) if scenario.paired("database") else ""
+    shell += f"{shared.shell}\n"
+    shell += pooler.shown(scenario, machine)
     if copying.is_backed_up(scenario):
         units += [repository.COPYING_UNIT, scratch.TIMER]
         shell += _sql(scenario, copying.TOLD)

@@ -6,8 +6,9 @@ settings=/etc/postgresql/${version:?}/main
 programs=/usr/lib/postgresql/$version/bin
 
 data() { # where the cluster keeps its data: a person may have moved it to another disk
-  sed -n "s/^ *data_directory[ =]*'\([^']*\)'.*/\1/p" "$settings/postgresql.conf" \
-    "$settings"/conf.d/*.conf 2>/dev/null | tail -n 1
+  # Patroni puts its own in the place of Debian's, whose name is postgresql.base.conf then.
+  sed -n "s/^ *data_directory[ =]*'\([^']*\)'.*/\1/p" "$settings/postgresql.base.conf" \
+    "$settings/postgresql.conf" "$settings"/conf.d/*.conf 2>/dev/null | tail -n 1
 }
 
 # PostgreSQL manual, "Database File Layout": postmaster.pid holds process, data directory, start time,
@@ -112,4 +113,8 @@ ask() { # the SQL on standard input, as PostgreSQL's administrator
   # One that hangs takes connections, and never answers.
   cd / && PGCONNECT_TIMEOUT=5 runuser -u postgres -- "$programs/psql" \
     -h "$socket" -p "$port" -qAtX -v ON_ERROR_STOP=1
+}
+
+is_primary() { # it runs, and takes what is written
+  [ "$(echo 'SELECT pg_is_in_recovery();' | ask 2>/dev/null)" = f ]
 }

@@ -16,8 +16,11 @@ TIER = Tier(
     listens=(
         Listener("management", "files", numbers=(24007, 24007)),
         Listener("bricks", "files", numbers=(49152, 60999)),
+        # etcd, which tells the databases of a pair who of them is the primary.
+        Listener("agreement", "who is the primary", numbers=(2379, 2379), pair="database"),
+        Listener("members", "who is the primary", numbers=(2380, 2380), pair="database"),
         Listener("backups", "backups", port="backups", default=8432),
     ),
-    uses=("storage.management", "storage.bricks", "database.copying"),
+    uses=("storage.management", "storage.bricks", "storage.members", "database.copying"),
     certified=True,
 )

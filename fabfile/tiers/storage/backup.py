@@ -91,8 +91,8 @@ def _keeping(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Return what keeps what the database server sends, and begins backups."""
     port = scenario.ports["backups"]
     files = repository.credentials(scenario, machine, NAME, repository.USER)
-    (database,) = scenario.tier("database")
-    address = scenario.address(machine, seen_by=database)
+    databases = scenario.tier("database")
+    address = scenario.address(machine, seen_by=databases[0])
     settings = template(
         repository.KEEPING,
         mode=0o640,
@@ -104,14 +104,18 @@ def _keeping(scenario: Scenario, machine: Machine) -> list[Resource]:
         stanza=repository.STANZA,
         address=address,
         port=port,
-        database={
-            "name": database.name,
-            "address": scenario.address(database, seen_by=machine),
-            "port": scenario.ports["database_backups"],
-            "sql": scenario.ports["database"],
-            "path": cluster.data(scenario.debian(database)),
-            "config": repository.COPYING,
-        },
+        # Of a pair, pgBackRest finds out which one is the primary.
+        databases=[
+            {
+                "name": database.name,
+                "address": scenario.address(database, seen_by=machine),
+                "port": scenario.ports["database_backups"],
+                "sql": scenario.ports["database"],
+                "path": cluster.data(scenario.debian(database)),
+                "config": repository.COPYING,
+            }
+            for database in databases
+        ],
         **repository.tls(NAME),
     )
     unit = template(
@@ -124,7 +128,7 @@ def _keeping(scenario: Scenario, machine: Machine) -> list[Resource]:
         directory="backup-repository",
         nice=5,
         quota="",
-        allowed=[scenario.address(database, seen_by=machine), address],
+        allowed=[*(scenario.address(each, seen_by=machine) for each in databases), address],
     )
     remedy = f" or choose another port: PORTS in {scenario.source.name}"
     return [
@@ -195,9 +199,12 @@ def begun(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def _database_begun(scenario: Scenario, machine: Machine) -> list[Resource]:
-    (database,) = scenario.tier("database")
-    address, port = scenario.address(database, machine), scenario.ports["database_backups"]
-    answers = f"timeout 2 bash -c 'exec 3<>/dev/tcp/{address}/{port}'"
+    port = scenario.ports["database_backups"]
+    tries = [
+        f"timeout 2 bash -c 'exec 3<>/dev/tcp/{scenario.address(each, machine)}/{port}'"
+        for each in scenario.tier("database")
+    ]
+    answers = f"{{ {' || '.join(tries)}; }}"
     there = f"[ -e {repository.REPOSITORY}/backup/{repository.STANZA}/latest ]"
     made = Run(
         "back up the database for the first time",

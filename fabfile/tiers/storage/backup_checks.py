@@ -8,6 +8,7 @@ from typing import Any
 
 from fabfile.engine.words import counted
 from fabfile.scenario import Scenario
+from fabfile.tiers.database import members
 from fabfile.tiers.storage import backup, past, repository, second_place
 from fabfile.tiers.storage.copier.__main__ import told
 from fabfile.tiers.storage.past import Past
@@ -64,7 +65,7 @@ def ago(seconds: float) -> str:
 
 def _young(site: Site) -> tuple[bool, str]:
     machine = site.first_of(repository.keepers(site.scenario))
-    (database,) = site.scenario.tier("database")
+    database = members.seen(site)
     given_up = site.run(database.name, f"cat {repository.GIVEN_UP} 2>/dev/null || :").strip()
     found = site.program(machine.name, past.PROGRAM, past.given(), past.SECONDS)
     return judge(past.read(found), time.time(), int(given_up or 0))

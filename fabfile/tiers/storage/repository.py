@@ -49,12 +49,8 @@ def keepers(scenario: Scenario) -> tuple[Machine, ...]:
 
     pgBackRest speaks with its own version only, so they run the database server's Debian.
     """
-    return tuple(
-        storage
-        for storage in scenario.tier("storage")
-        for database in scenario.tier("database")
-        if scenario.debian(storage) == scenario.debian(database)
-    )
+    releases = {scenario.debian(database) for database in scenario.tier("database")}
+    return tuple(each for each in scenario.tier("storage") if {scenario.debian(each)} == releases)
 
 
 def beginner(scenario: Scenario) -> Machine:

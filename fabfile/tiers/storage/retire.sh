@@ -9,7 +9,16 @@ may_retire_storage() { # prints why not
   return 1
 }
 
+retire_agreement() {
+  ours /etc/default/etcd || return 0
+  systemctl -q disable --now etcd
+  rm -f /etc/default/etcd /etc/crm-deployer/etcd-again /etc/systemd/system/etcd.service.d/crm.conf
+  rm -rf /var/lib/etcd/agreement
+  echo "stays: etcd, stopped and without its settings: 'apt-get purge etcd-server etcd-client' removes it"
+}
+
 retire_storage() {
+  retire_agreement
   [ -e /etc/systemd/system/glusterd.service.d/crm.conf ] || return 0
   systemctl -q disable --now glusterd
   # What restic knows of its repository, and where it looks at uploads.

@@ -14,7 +14,7 @@ from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
 from fabfile.tiers.app.health import works
 from fabfile.tiers.neighbours import neighbours
-from fabfile.tiers.storage import backup, repository
+from fabfile.tiers.storage import agreement, backup, repository
 from fabfile.tiers.storage.beforehand import Prospects, unmarked
 from fabfile.tiers.storage.identity import Common, Identity, taken
 from fabfile.tiers.storage.volumes import Volume, library, name_of, uploads, volumes
@@ -191,7 +191,8 @@ def view(scenario: Scenario, machine: Machine) -> View:
     if repository.keepers(scenario):
         told.append(backup.told(scenario))
     watches = (watch_unit(scenario, each) for each in volumes(scenario))
-    units = (GLUSTERD, *watches, *backup.units(scenario, machine))
+    agreed = (agreement.UNIT,) if machine in agreement.members(scenario) else ()
+    units = (GLUSTERD, *watches, *agreed, *backup.units(scenario, machine))
     return View(units, f"if ! {{ {another or 'false'}; }}; then\n{_at_once(told)}fi")
 
 

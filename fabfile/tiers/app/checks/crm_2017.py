@@ -11,6 +11,7 @@ import secrets
 from urllib.parse import unquote
 
 from fabfile.tiers.app.checks.browser import Browser, png
+from fabfile.tiers.database import members
 from fabfile.tiers.database.checks import CLUSTER
 from fabfile.verify.check import Check, Site, judged
 
@@ -191,7 +192,7 @@ class _Visitor:
         return counts == ["0"] * len(ours), f"rows of ours: {seen}"
 
     def _query(self, sql: str) -> str:
-        machine = self._site.first("database").name
+        machine = members.seen(self._site).name
         name = self._scenario.application.database
         psql = f'psql --cluster "{CLUSTER}" -qXAt -v ON_ERROR_STOP=1 -d {name}'
         return self._site.run(machine, f"cd / && runuser -u postgres -- {psql} <<'SQL'\n{sql}\nSQL")

@@ -32,19 +32,24 @@ def packet(user: str, database: str) -> bytes:
 def main(given: Given) -> tuple[str, str]:
     """Return the kind of the first answer, such as "R" or "E", and its text in one line.
 
-    The kind is "" when the way there is closed.
+    The kind is "" when the way there is closed, or who listens there hangs up.
     """
     where = (given["address"], given["port"])
     try:
         connection = socket.create_connection(where, SECONDS)
     except TimeoutError:
         return "", f"no answer from {where[0]}:{where[1]}"
+    except ConnectionResetError:
+        return "", f"{where[0]}:{where[1]} hung up without an answer"
     with connection:
-        connection.sendall(packet(given["user"], given["database"]))
         stream = connection.makefile("rb")
-        head = stream.read(5)
+        try:
+            connection.sendall(packet(given["user"], given["database"]))
+            head = stream.read(5)
+        except ConnectionError:
+            head = b""
         if len(head) < 5:
-            raise SystemExit(f"{where[0]}:{where[1]} hung up without an answer")
+            return "", f"{where[0]}:{where[1]} hung up without an answer"
         kind, length = struct.unpack("!cI", head)
         text = stream.read(length - 4)
     return kind.decode(errors="replace"), text.decode(errors="replace").replace("\0", " ").strip()
