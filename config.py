@@ -30,7 +30,7 @@ NETWORKS = {
 #   "interfaces": {"lan1": "eth0"}   what the lab calls them; default: the network's name
 #   "open": [443, "51820/udp"]   ports of other things, where no machine is the firewall
 #   "routes": {"10.1.0.0/16": "10.1.1.1"}   network -> gateway; the lab sets them
-# Two firewalls or balancers share addresses, which FLOATING names: see examples/pairs.py.
+# Two firewalls, balancers or databases share what FLOATING names: see examples/pairs.py.
 MACHINES = {
     "control": {
         "tier": "control",
