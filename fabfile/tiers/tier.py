@@ -19,8 +19,8 @@ class Listener:
 
     `name` is what users of it say, after their tier's: "database.sql". `port` is an entry of PORTS
     in config.py, with its `default`, or else `numbers` are the port and the last one of its range.
-    A `protocol` other than "tcp" has no port. `words` say what is asked for, as "SQL". One of a
-    `pair` is there only where the tier of that name has more than one machine.
+    A `protocol` other than "tcp" or "udp" has no port. `words` say what is asked for, as "SQL". One
+    of a `pair` is there only where the tier of that name has more than one machine.
     """
 
     name: str

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from fabfile.engine.waiting import wait_until
 from fabfile.scenario import Machine
-from fabfile.tiers.firewall import TIER
+from fabfile.tiers.firewall import TIER, pair
 from fabfile.tiers.firewall.state import SCRIPT
 from fabfile.verify.check import Check, Site, judged, together
 
@@ -47,7 +47,7 @@ def _rules(site: Site) -> tuple[bool, str]:
 
 def _rules_of(site: Site, machine: Machine, lines: list[str]) -> list[str]:
     """Return the rules that both must have: with networks for interfaces, without the peer's."""
-    peers = [str(each) for m in site.scenario.peers(machine) for each in m.addresses.values()]
+    peers = [str(each) for each in pair.other(site.scenario, machine).addresses.values()]
     answer = [
         line for line in lines if line[:1] == "-" and not any(f" {p}/" in line for p in peers)
     ]
@@ -72,7 +72,7 @@ def _known(site: Site) -> tuple[bool, str]:
     if len(having) != 1:
         return False, f"{address} is on {len(having)} of them"
     (one,) = having
-    (other,) = scenario.peers(one)
+    other = pair.other(scenario, one)
     known, missing = 0, set[tuple[str, str]]()
 
     def told(_left: float) -> bool:

@@ -33,16 +33,21 @@ VRRP = "112 -m ttl --ttl-eq 255"
 
 def let_in(scenario: Scenario, machine: Machine) -> list[tuple[str, str, str]]:
     """Return what the other firewall may say to a machine: interface, its address, protocol."""
-    networks = {"lan_outside": scenario.outer(machine), "lan_inside": scenario.inner}
-    peers = scenario.peers(machine)
-    found = [
-        (name, str(peer.addresses[network]), VRRP)
-        for name, network in networks.items()
-        for peer in peers
+    if TIER.name not in scenario.floating:
+        return []
+    addresses = other(scenario, machine).addresses
+    outer, inner = str(addresses[scenario.outer(machine)]), str(addresses[scenario.inner])
+    return [
+        ("lan_outside", outer, VRRP),
+        ("lan_inside", inner, VRRP),
+        ("lan_inside", inner, f"udp -m udp --dport {PORT}"),
     ]
-    told = f"udp -m udp --dport {PORT}"
-    inner = [("lan_inside", str(peer.addresses[scenario.inner]), told) for peer in peers]
-    return found + inner
+
+
+def other(scenario: Scenario, machine: Machine) -> Machine:
+    """Return the firewall that shares its addresses with a machine."""
+    (found,) = (each for each in scenario.tier(TIER.name) if each.name != machine.name)
+    return found
 
 
 def shared(scenario: Scenario, machine: Machine) -> list[Resource]:
@@ -61,7 +66,7 @@ def shared(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 def _known_to_both(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say how the other one learns of connections, on the network of the balancers."""
-    (peer,) = scenario.peers(machine)
+    peer = other(scenario, machine)
     program = template(
         PROGRAM,
         mode=0o755,
