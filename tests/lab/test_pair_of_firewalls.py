@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,8 +19,9 @@ from tests.lab.traffic import traffic
 
 PAIR = ("fw", "fw2")
 OUTAGE = 3  # seconds
-UPLOAD_SECONDS = 12
-STEPS = 80
+# How long an upload goes on that nobody lets end, and in how many steps.
+UPLOAD_SECONDS = 50
+STEPS = 250
 SAME = "perimeter: fw and fw2 have the same rules loaded"
 KNOWN = "internet: fw and fw2 both know the users' connections"
 # What is left of a firewall that was one of two.
@@ -53,34 +55,38 @@ class Gates(pairs.Pair):
 
 
 class Slowly(io.BytesIO):
-    """A body whose first 32 KiB come at once, and the rest in steps."""
+    """A body whose first 32 KiB come at once, and the rest in steps until it may end."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, may_end: threading.Event) -> None:
         super().__init__(body)
-        self._step = len(body) // STEPS
+        self._step, self._may_end = len(body) // STEPS, may_end
 
     def read(self, size: int | None = -1) -> bytes:
         """Return what comes next."""
         if not self.tell():
             return super().read(32 * 1024)
-        time.sleep(UPLOAD_SECONDS / STEPS)
+        if self._may_end.wait(UPLOAD_SECONDS / STEPS):
+            return super().read(32 * 1024)
         return super().read(self._step)
 
 
 @contextmanager
 def uploading(scenario):
-    """Have somebody upload a photo slowly during the block, and see that it arrives whole."""
+    """Have somebody upload a photo slowly until the block ends, and see that it arrives whole."""
     person = Person(scenario.url, scenario.secret("administrator_password"))
-    photo, bodies = png(side=400), []
+    photo, bodies, may_end = png(side=400), [], threading.Event()
 
     def slowly(body: bytes) -> Slowly:
-        bodies.append(Slowly(body))
+        bodies.append(Slowly(body, may_end))
         return bodies[0]
 
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(person.upload, photo, 3 * UPLOAD_SECONDS, slowly)
-        wait_for("the upload to go on", lambda: bodies and bodies[0].tell() > 40_000, 20)
-        yield answer
+        answer = pool.submit(person.upload, photo, 2 * UPLOAD_SECONDS, slowly)
+        try:
+            wait_for("the upload to go on", lambda: bodies and bodies[0].tell() > 40_000, 20)
+            yield answer
+        finally:
+            may_end.set()
         done = answer.result()
     assert done.status_code == 303, f"{done.status_code}: {done.text[:300]}"
     stored = person.photo_of(done.headers["Location"])
@@ -127,9 +133,9 @@ def test_who_forwards_dies_and_comes_back_and_then_the_other(gates):
         for _ in PAIR:
             having, other = gates.settled()
             with (
-                uploading(scenario) as upload,
                 pairs.asking(scenario.url) as asked,
                 traffic(scenario) as running,
+                uploading(scenario) as upload,
             ):
                 gates.task("invoke", "lab.stop", having, "--kill")
                 wait_for("the other one to forward", lambda o=other: gates.holders([o]), 10)
