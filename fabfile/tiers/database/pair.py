@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fabfile.engine.change import Resource
-from fabfile.engine.resources import Packages, Run
+from fabfile.engine.resources import Packages, Port, Run
 from fabfile.engine.survey import Survey
 from fabfile.scenario import Machine, Scenario
-from fabfile.tiers.database import limits, patroni
+from fabfile.tiers.database import limits, patroni, way
 from fabfile.tiers.database.cluster import library
 from fabfile.tiers.database.settings import Settings
 from fabfile.tiers.templates import template
@@ -55,8 +55,12 @@ def files(scenario: Scenario, machine: Machine) -> list[Resource]:
         members=sorted(each.name for each in scenario.tier("database")),
         roles=(patroni.REPLICATOR, patroni.REWINDER),
     )
+    ports = (
+        Port(patroni.ROLES, (patroni.unit(scenario, machine),)),
+        Port(way.TOLD, (way.UNIT,)),
+    )
     programs = Packages("patroni", "python3-etcd", "etcd-client")
-    return [programs, *patroni.files(scenario, machine), known]
+    return [*ports, programs, *patroni.files(scenario, machine), known]
 
 
 def running(

@@ -84,11 +84,12 @@ def _seen(site: Site) -> tuple[bool, str]:
     end = _asked(site, primary, "SELECT pg_logical_emit_message(true, 'verify', 'seen') - '0/0';")
     standbys = [each for each in site.scenario.tier("database") if each != primary]
 
+    if not end.isdecimal():
+        return False, f"{primary.name}: {end}"
+
     def there(machine: Machine) -> bool:
-        replayed = "SELECT pg_last_wal_replay_lsn() - '0/0';"
-        return wait_until(
-            lambda _left: int(_asked(site, machine, replayed)) >= int(end), SEEN_SECONDS
-        )
+        replayed = f"SELECT pg_last_wal_replay_lsn() - '0/0' >= {end};"
+        return wait_until(lambda _left: _asked(site, machine, replayed) == "t", SEEN_SECONDS)
 
     late = [name for name, seen in together(standbys, there).items() if not seen]
     if late:
