@@ -38,7 +38,7 @@ FLOATING = {
     "balancer": {"lan2": "10.1.2.2"},
     "database": {"lan4": "10.1.4.30"},
 }
-# Another database takes over unnoticed where clients let go of their connections: docs/pairs.md.
+# Another database takes over unnoticed where clients let go of connections: docs/databases.md.
 APPLICATIONS = {
     **config.APPLICATIONS,
     "crm": {**config.APPLICATIONS["crm"], "pool": "transaction"},

@@ -9,11 +9,11 @@ from contextlib import closing
 
 from invoke.exceptions import Exit
 
-from fabfile.engine.converge import MachineErrors, everywhere
+from fabfile.engine.converge import everywhere
 from fabfile.engine.remote import Remote
 from fabfile.engine.waiting import AWAIT
 from fabfile.operations.progress import console
-from fabfile.operations.session import operation, refuse, scenario
+from fabfile.operations.session import operation, refuse, scenario, without_absent
 from fabfile.scenario import Scenario
 from fabfile.tiers.database import members, patroni, pooler, way
 
@@ -31,8 +31,11 @@ def switchover(to: str, wait: bool) -> None:
     if to and to not in names:
         raise refuse(f"--to is {to!r}, it must be one of {', '.join(names)}.")
     with operation(wanted, names, "database.switchover", wait) as reached:
-        remotes = {name: reached[name] for name in names}
+        wanted = without_absent(wanted, names, reached)
+        remotes = {name: reached[name] for name in names if name in reached}
         now = _primary(wanted, remotes)
+        if len(remotes) == 1:
+            raise refuse(f"{now} is the only one that can be reached.")
         if to == now:
             console.print(f"{now} is the primary already")
             return
@@ -84,8 +87,10 @@ def reinit(name: str, wait: bool) -> None:
     if name not in names:
         raise refuse(f"--name is {name!r}, it must be one of {', '.join(names)}.")
     with operation(wanted, names, "database.reinit", wait) as reached:
-        remotes = {name: reached[name] for name in names}
+        remotes = {name: reached[name] for name in names if name in reached}
         now = _primary(wanted, remotes)
+        if name not in remotes:
+            raise refuse(f"{name} cannot be reached.")
         if name == now:
             raise refuse(f"{name} is the primary: 'invoke database.switchover' first.")
         begun = time.monotonic()
@@ -106,11 +111,6 @@ def _paired() -> Scenario:
 
 def _primary(wanted: Scenario, remotes: Mapping[str, Remote]) -> str:
     """Return the name of the primary; raises Exit when there is none."""
-    try:
-        roles = everywhere([*remotes.values()], lambda remote: members.role(wanted, remote))
-    except MachineErrors as errors:
-        raise Exit(str(errors), 1) from None
-    for name, role in roles.items():
-        if role == members.PRIMARY:
-            return name
+    if name := members.among(wanted, remotes.values()):
+        return name
     raise refuse("None of the databases is the primary now: 'invoke status' shows them.")

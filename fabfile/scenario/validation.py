@@ -38,7 +38,7 @@ PORTS = {
     for listener in tier.listens
     if listener.port
 }
-# How several databases copy each other, first the usual one: see docs/pairs.md.
+# How several databases copy each other, first the usual one: see docs/databases.md.
 REPLICATION = ("synchronous", "strict", "asynchronous")
 STORAGE = {"replicas": (int, 3), "brick": (str, "/nas/brick")}
 LAB = {

@@ -67,6 +67,19 @@ class Pair(Apart):
         """What they share."""
         return [*self.entries["FLOATING"][self.tier].values()]
 
+    @contextmanager
+    def deployed(self) -> Iterator["Pair"]:
+        """Start and deploy the machines for the block, which begins once both would serve."""
+        with self.started():
+            self.task("fab", "deploy")
+            self.settled()
+            yield self
+
+    def assert_as_it_was(self) -> None:
+        """See that both would serve, and that there is nothing to repair."""
+        self.settled()
+        assert "0 changes" in self.task("fab", "deploy")
+
     def holders(self, among: Sequence[str] = ()) -> list[str]:
         """Return who has any of the addresses, of those that run."""
         command = "".join(f"ip -o -4 addr show to {each}/32\n" for each in self.addresses)

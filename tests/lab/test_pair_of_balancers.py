@@ -45,9 +45,7 @@ class Pair(pairs.Pair):
 def pair(lab, tmp_path_factory):
     """Give two balancers, deployed."""
     made = Pair(lab, tmp_path_factory.mktemp("pair"), entries=pairs.entries(lab, "balancer"))
-    with made.started():
-        made.task("fab", "deploy")
-        made.settled()
+    with made.deployed():
         yield made
 
 
@@ -55,8 +53,7 @@ def pair(lab, tmp_path_factory):
 def as_it_was(pair):
     """See that each test leaves nothing to repair."""
     yield
-    pair.settled()
-    assert "0 changes" in pair.task("fab", "deploy")
+    pair.assert_as_it_was()
 
 
 def test_it_is_true_and_everybody_says_who_serves(pair):

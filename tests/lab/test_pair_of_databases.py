@@ -8,11 +8,8 @@ from itertools import pairwise
 import pytest
 
 from fabfile.lab import machines
-from fabfile.scenario import load
-from tests.lab import places
-from tests.lab.apart import Apart
+from tests.lab import pairs, places
 from tests.lab.commands import wait_for
-from tests.lab.pairs import entries
 from tests.lab.traffic import Report, traffic
 
 pytestmark = pytest.mark.takes_the_lab_away
@@ -27,13 +24,11 @@ AWAY, KILLED, PLANNED = 40, 13, 7
 IN_STEP = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync';"
 
 
-class Pair(Apart):
+class Pair(pairs.Pair):
     """The scenario of a pair of databases, and what either of them says."""
 
-    @property
-    def scenario(self):
-        """The scenario as it is now."""
-        return load(self.config)
+    tier = "database"
+    works = "/usr/local/lib/crm-deployer/database-works"
 
     def sql(self, name: str, statement: str) -> str:
         """Run a statement as PostgreSQL's administrator for five seconds at most; or the error.
@@ -54,9 +49,8 @@ class Pair(Apart):
 @pytest.fixture(scope="module")
 def pair(lab, tmp_path_factory):
     """Give two databases, deployed."""
-    made = Pair(lab, tmp_path_factory.mktemp("pair"), entries=entries(lab, "database"))
-    with made.started():
-        made.task("fab", "deploy")
+    made = Pair(lab, tmp_path_factory.mktemp("pair"), entries=pairs.entries(lab, "database"))
+    with made.deployed():
         yield made
 
 
@@ -127,6 +121,11 @@ def test_a_primary_that_is_powered_off_loses_no_write_and_comes_back_as_a_standb
         with writing(pair, AWAY, "powered off"):
             pair.task("invoke", "lab.stop", name, "--kill")
             wait_for("another primary", lambda: primaries(pair) == [other(name)], 40)
+        # Who is away is left out, and what needs both is refused.
+        said = pair.task("fab", "deploy")
+        assert f"{other(name)} does the work of {name}, which is left as it is" in said
+        said = pair.task("invoke", "database.switchover", code=1)
+        assert f"{other(name)} is the only one that can be reached." in said
     finally:
         with traffic(pair.scenario) as running:
             pair.task("invoke", "lab.start", name)

@@ -98,9 +98,7 @@ def gates(lab, tmp_path_factory):
     """Give two firewalls and two balancers, deployed."""
     entries = pairs.entries(lab, "firewall", "balancer")
     made = Gates(lab, tmp_path_factory.mktemp("gates"), entries=entries)
-    with made.started():
-        made.task("fab", "deploy")
-        made.settled()
+    with made.deployed():
         yield made
 
 
@@ -108,8 +106,7 @@ def gates(lab, tmp_path_factory):
 def as_it_was(gates):
     """See that each test leaves nothing to repair."""
     yield
-    gates.settled()
-    assert "0 changes" in gates.task("fab", "deploy")
+    gates.assert_as_it_was()
 
 
 def test_it_is_true_and_everybody_says_who_forwards(gates):

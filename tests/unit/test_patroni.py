@@ -100,6 +100,7 @@ def test_standbys_change_before_the_primary_and_new_machines_last(pairs, monkeyp
         ({"bbdd": members.STANDBY, "bbdd2": members.PRIMARY}, ["bbdd", "bbdd2"]),
         ({"bbdd": members.PRIMARY, "bbdd2": ""}, ["bbdd", "bbdd2"]),
         ({"bbdd": "", "bbdd2": ""}, ["bbdd", "bbdd2"]),
+        ({"bbdd": "", "bbdd2": members.ALONE}, ["bbdd2", "bbdd"]),
     ):
         monkeypatch.setattr(members, "role", lambda _, remote, roles=roles: roles[remote.name])
         batches = members.Members(pairs).batches(machines)

@@ -15,8 +15,8 @@ TIER = Tier(
     listens=(
         Listener("pool", "SQL", port="pool", default=6432),
         Listener("sql", "SQL past the pooler", port="database", default=5432),
-        Listener("others", "SQL", port="database", default=5432, pair="database"),
-        Listener("roles", "who is the primary", numbers=(8008, 8008), pair="database"),
+        Listener("others", "SQL", port="database", default=5432),
+        Listener("roles", "who is the primary", numbers=(8008, 8008)),
         Listener("vrrp", "who has the shared address", protocol="vrrp"),
         Listener("copying", "what is backed up", port="database_backups", default=8433),
     ),

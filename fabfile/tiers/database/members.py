@@ -5,16 +5,17 @@ While the primary changes, the poolers hold what they are asked, so that nobody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from fabfile.engine.converge import Rollout, everywhere
 from fabfile.engine.remote import MachineError, Remote
 from fabfile.scenario import Machine, Scenario
-from fabfile.tiers.database import cluster, pooler
+from fabfile.tiers.database import cluster, patroni, pooler
 from fabfile.verify.check import Site
 
-PRIMARY, STANDBY = "primary", "standby"
+# What a machine is: the last one is no member yet, and has a database of somebody's.
+PRIMARY, STANDBY, ALONE = "primary", "standby", "alone"
 # The poolers serve again by themselves after so long, whatever becomes of who has paused them.
 PAUSED_SECONDS = 20
 # What clients ask for takes no longer; sessions of their own, which some keep, may never end.
@@ -34,9 +35,12 @@ class Members:
         self._roles: dict[str, str] = {}
 
     def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
-        """Return each alone: standbys, then the primary; new ones after the one that they copy."""
+        """Return each alone: standbys, then the primary; new ones after the one that they copy.
+
+        Of machines that are no members yet, the one with a database is first, whichever it is.
+        """
         self._roles = everywhere(remotes, lambda remote: role(self._scenario, remote))
-        order = {STANDBY: 0, PRIMARY: 1, "": 2}
+        order = {STANDBY: 0, PRIMARY: 1, ALONE: 2, "": 3}
         return [[each] for each in sorted(remotes, key=lambda each: order[self._roles[each.name]])]
 
     @contextmanager
@@ -50,13 +54,25 @@ class Members:
 
 
 def role(scenario: Scenario, remote: Remote) -> str:
-    """Return "primary" or "standby", "" of a machine that is no member, or does not run.
+    """Return what a machine is, "" of one that has no database, or does not run.
 
     Raises MachineError when it cannot be reached.
     """
-    asked = "echo 'SELECT pg_is_in_recovery();' | ask 2>/dev/null || :"
-    said = remote.run(f"{cluster.library(scenario)}[ -e /etc/patroni/taken-over ] && {asked}").text
-    return {"f": PRIMARY, "t": STANDBY}.get(said.strip(), "")
+    said = remote.run(
+        f"{cluster.library(scenario)}if [ -e {patroni.MARK} ]; then\n"
+        "echo 'SELECT pg_is_in_recovery();' | ask 2>/dev/null\n"
+        f"elif has_data && ! is_empty; then echo {ALONE}; fi"
+    ).text.strip()
+    return {"f": PRIMARY, "t": STANDBY}.get(said, said)
+
+
+def among(scenario: Scenario, remotes: Iterable[Remote]) -> str:
+    """Return the name of the one that takes what is written, "" when none of these does."""
+    for remote in remotes:
+        with suppress(MachineError):
+            if role(scenario, remote) == PRIMARY:
+                return remote.name
+    return ""
 
 
 def primary(scenario: Scenario) -> Machine:
@@ -67,14 +83,10 @@ def primary(scenario: Scenario) -> Machine:
     found = scenario.tier("database")
     if len(found) == 1:
         return found[0]
-    for machine in found:
-        try:
-            with closing(Remote(machine.name, machine.ssh)) as remote:
-                if role(scenario, remote) == PRIMARY:
-                    return machine
-        except MachineError:
-            continue
-    return found[0]
+    with ExitStack() as opened:
+        remotes = [opened.enter_context(closing(Remote(m.name, m.ssh))) for m in found]
+        name = among(scenario, remotes)
+    return scenario.machine(name) if name else found[0]
 
 
 def seen(site: Site) -> Machine:
@@ -82,12 +94,10 @@ def seen(site: Site) -> Machine:
 
     The first that was reached where none does.
     """
-    there = site.scenario.present("database")
-    for machine in there if len(there) > 1 else ():
-        remote = site.remotes.get(machine.name)
-        if isinstance(remote, Remote) and role(site.scenario, remote) == PRIMARY:
-            return machine
-    return site.first("database")
+    found = [site.remotes.get(each.name) for each in site.scenario.present("database")]
+    there = [each for each in found if isinstance(each, Remote)]
+    name = among(site.scenario, there) if site.scenario.paired("database") else ""
+    return site.scenario.machine(name) if name else site.first("database")
 
 
 @contextmanager

@@ -106,7 +106,6 @@ def files(scenario: Scenario, machine: Machine) -> list[File]:
 def members(scenario: Scenario, machine: Machine) -> list[Resource]:
     """Say that a machine is a member, and that PostgreSQL runs as one, whichever its role."""
     functions = library(scenario, machine)
-    first = machine == scenario.tier("database")[0]
     moved = (
         f"{cluster.library(scenario)}has_cluster && "
         f'[ "$(data)" != {cluster.data(scenario.debian(machine))} ]'
@@ -121,7 +120,7 @@ def members(scenario: Scenario, machine: Machine) -> list[Resource]:
         Shared(functions, wanted(scenario)),
         Run(
             "have Patroni run the cluster",
-            f"{functions}take_over {'first' if first else 'other'}",
+            f"{functions}take_over",
             unless=f"[ -e {MARK} ]",
             seconds=SECONDS,
         ),

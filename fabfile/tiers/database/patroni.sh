@@ -22,13 +22,9 @@ number_of_own() {
 }
 
 # Patroni finds the cluster's own files, and what is not its: it becomes the first primary with these,
-# or, without a directory of data, takes a copy of the primary's.
-take_over() { # first|other
+# or, without a directory of data, takes a copy of the primary's. Who has a database comes first.
+take_over() {
   number=$(number_of_all) || { echo "etcd on the storage servers does not answer"; return 1; }
-  if [ -z "$number" ] && [ "$1" = other ]; then
-    echo "the first database has not come up as the primary"
-    return 1
-  fi
   if [ -n "$number" ] && has_data && [ "$(number_of_own)" != "$number" ] && ! is_empty; then
     echo "it has another database than the others, in $(data): move that away to have theirs"
     return 1
