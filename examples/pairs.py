@@ -2,8 +2,8 @@
 
     CRM_CONFIG=examples/pairs.py python3 config.py
 
-It starts these machines in the lab, deploys and verifies; another lab with the same addresses must be
-down. With machines of your own: CRM_CONFIG=examples/pairs.py .venv/bin/fab deploy
+It starts these machines in the lab, deploys and verifies; another lab with the same addresses must
+be down. With machines of your own: CRM_CONFIG=examples/pairs.py .venv/bin/fab deploy
 
 The users and the routes go on naming 10.1.2.2 and 10.1.1.1, which one of two has at a time: when it
 is gone, the other one takes them over within a second or so. The app servers find the database that
