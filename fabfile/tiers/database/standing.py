@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fabfile.engine.waiting import wait_until
+from fabfile.engine.waiting import AWAIT, wait_until
 from fabfile.scenario import Machine
 from fabfile.tiers.database import cluster, members, pair, patroni
 from fabfile.tiers.storage import agreement
@@ -13,6 +13,7 @@ from fabfile.verify.check import Check, Site, judged, together
 # A standby that is further behind would take long to serve in the place of the primary.
 MOST_BEHIND = 16 << 20
 SEEN_SECONDS = 5
+NOTED_SECONDS = 15
 # "f|3|": in recovery or not, timeline, how far it has got.
 STATE = f"""
 SELECT pg_is_in_recovery(), {pair.TIMELINE}, CASE WHEN pg_is_in_recovery()
@@ -73,9 +74,14 @@ def _synchronous(site: Site) -> tuple[bool, str]:
         "SELECT string_agg(application_name, ', ') FROM pg_stat_replication "
         "WHERE state = 'streaming' AND sync_state = 'sync';",
     )
-    return bool(names), f"{machine.name} waits for {names}" if names else (
-        f"{machine.name} waits for nobody: what it acknowledges is on no other machine"
-    )
+    if not names:
+        return False, (
+            f"{machine.name} waits for nobody: what it acknowledges is on no other machine"
+        )
+    # Patroni promotes nobody else, and notes it a few seconds after PostgreSQL begins to wait.
+    asked = f"{AWAIT}{patroni.library(site.scenario, machine)}in_step {NOTED_SECONDS}"
+    noted = site.run(machine.name, asked).strip()
+    return noted in names.split(", "), f"{machine.name} waits for {names}; noted in etcd: {noted}"
 
 
 def _seen(site: Site) -> tuple[bool, str]:
