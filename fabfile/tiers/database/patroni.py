@@ -58,6 +58,7 @@ def library(scenario: Scenario, machine: Machine) -> str:
     own = (
         f"scope={scenario.name}\nmember={machine.name}\nspace={NAMESPACE}\n"
         f"configuration={configuration(scenario, machine)}\nunit={unit(scenario, machine)}\n"
+        f"rest={addresses(scenario, machine)[machine.name]}:{ROLES}\n"
     )
     asked = agreement.client(scenario, machine, NAME)
     functions = f"{cluster.library(scenario)}{asked}{own}{LIBRARY}"
