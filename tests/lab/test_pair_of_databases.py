@@ -161,7 +161,7 @@ def test_both_restart_for_their_settings_and_fail_nobody(pair):
     with traffic(pair.scenario) as running:
         done = pair.task("fab", "database.deploy", config=config)
     assert_unnoticed(running.report)
-    restart = "database  restart PostgreSQL for its settings"
+    restart = "settings  restart PostgreSQL for its settings"
     first, last = (done.index(f"{each:<7}{restart}") for each in (other(name), name))
     assert first < last, done
     for each in DATABASES:

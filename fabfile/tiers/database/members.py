@@ -1,6 +1,6 @@
 """Changes the databases of a pair one after the other: the standby first, then the primary.
 
-While the primary changes, the poolers hold what they are asked, so that nobody notices a restart.
+While the primary restarts, the poolers hold what they are asked, so that nobody notices it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,16 @@ def rolling(scenario: Scenario, _batch: str) -> Rollout | None:
     return Members(scenario) if scenario.paired("database") else None
 
 
-class Members:
-    """A rollout of the databases of a pair."""
+def restarting(scenario: Scenario, _batch: str) -> Rollout | None:
+    """Return how they change where the primary stands still meanwhile: clients wait, and go on."""
+    return Members(scenario, holding=True) if scenario.paired("database") else None
 
-    def __init__(self, scenario: Scenario) -> None:
-        self._scenario = scenario
+
+class Members:
+    """A rollout of a pair of databases; `holding` what clients ask while the primary changes."""
+
+    def __init__(self, scenario: Scenario, holding: bool = False) -> None:
+        self._scenario, self._holding = scenario, holding
         self._roles: dict[str, str] = {}
 
     def batches(self, remotes: Sequence[Remote]) -> Sequence[Sequence[Remote]]:
@@ -45,8 +50,8 @@ class Members:
 
     @contextmanager
     def around(self, remote: Remote, say: Callable[[str], None]) -> Iterator[None]:
-        """Pause the poolers while the primary changes."""
-        if self._roles.get(remote.name) != PRIMARY:
+        """Pause the poolers while the primary changes, if that is wanted."""
+        if not self._holding or self._roles.get(remote.name) != PRIMARY:
             yield
             return
         with paused(self._scenario, say):

@@ -14,6 +14,7 @@ from fabfile.tiers.database.settings import Settings
 from fabfile.tiers.templates import template
 
 SETTLE_SECONDS = 30
+SHARED = patroni.Shared("", {}).key
 # The timeline that a member is on now. What pg_control has is that of its last checkpoint.
 TIMELINE = """CASE WHEN pg_is_in_recovery() THEN (SELECT received_tli FROM pg_stat_wal_receiver)
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END"""
@@ -64,31 +65,36 @@ def files(scenario: Scenario, machine: Machine) -> list[Resource]:
 
 
 def running(
-    scenario: Scenario, machine: Machine, read: Sequence[str], holding: Settings, told: Survey
+    scenario: Scenario, machine: Machine, read: Sequence[str], holding: Settings
 ) -> list[Resource]:
-    """Say that a member runs, and holds what is in its files; `read` are the keys of these.
-
-    `told` is what prints the answers to the statements of `told()`.
-    """
+    """Say that a member runs, and reads what is in its files; `read` are the keys of these."""
     functions = patroni.library(scenario, machine)
     keys = (*read, *(each.key for each in files(scenario, machine)))
     return [
         *patroni.members(scenario, machine),
         Run(
             "have PostgreSQL read its files again",
-            f"{functions}echo 'SELECT pg_reload_conf();' | ask >/dev/null",
+            f"{functions}read_again {_connections(scenario)} {SETTLE_SECONDS}",
             unless="true",
-            after=(*keys, holding.key),
-        ),
-        Run(
-            "restart PostgreSQL for its settings",
-            f"{functions}settle {_connections(scenario)} {SETTLE_SECONDS}",
-            unless=f"{functions}settled {_connections(scenario)}",
-            after=(*keys, holding.restart_key, patroni.Shared("", {}).key),
-            told=(told, "settled"),
-            seconds=300,
+            after=(*keys, holding.key, holding.restart_key, SHARED),
         ),
     ]
+
+
+def settled(scenario: Scenario, machine: Machine, holding: Settings) -> Run:
+    """Say that a member runs with what is in its files: what a restart is for, and nothing else.
+
+    Clients wait meanwhile, where it is the primary.
+    """
+    functions = patroni.library(scenario, machine)
+    return Run(
+        "restart PostgreSQL for its settings",
+        f"{functions}settle {_connections(scenario)} {SETTLE_SECONDS}",
+        unless=f"{functions}settled {_connections(scenario)}",
+        after=(holding.path, holding.restart_key, SHARED),
+        told=(holding.survey, "settled"),
+        seconds=300,
+    )
 
 
 def roles(scenario: Scenario, told: Survey) -> Run:

@@ -76,15 +76,18 @@ knows() { # CONNECTIONS: Patroni has read that PostgreSQL must start again, wher
     patroni GET /patroni | grep -q '"pending_restart": *true'
 }
 
-settle() { # CONNECTIONS SECONDS: restarts PostgreSQL where that is needed
+read_again() { # CONNECTIONS SECONDS: until PostgreSQL and Patroni know what is in the files, and in etcd
   at=$(echo 'SELECT pg_conf_load_time();' | ask) && echo 'SELECT pg_reload_conf();' | ask >/dev/null || return
   await 10 'PostgreSQL to read its files' "${functions:?}
     [ \"\$(echo 'SELECT pg_conf_load_time();' | ask)\" != '$at' ]" || return
-  ! settled "$1" || return 0
   await "$2" 'Patroni to know of it' "$functions
-    knows $1" || return
+    knows $1"
+}
+
+settle() { # CONNECTIONS SECONDS: restarts PostgreSQL where that is needed
+  ! settled "$1" || return 0
   patroni POST /restart '{}' || return
-  await "$2" 'PostgreSQL to be back' "$functions
+  await "$2" 'PostgreSQL to be back' "${functions:?}
     settled $1"
 }
 

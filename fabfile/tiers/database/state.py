@@ -36,8 +36,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
     unit, cluster = unit_of(release), f"/etc/postgresql/{release.postgresql}/main"
     held = limits.held(*_crowd(scenario))
     settings = _settings(scenario, machine)
-    values = wanted(settings.content)
-    holding = Settings(settings.path, values, _inventory(scenario), library(scenario))
+    holding = _holding(scenario, settings)
     access = template(
         f"{cluster}/pg_hba.conf",
         source="/etc/postgresql/main/pg_hba.conf",
@@ -92,7 +91,7 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         holding,
         *([_own_number(scenario)] if scenario.new_database else []),
         *(
-            pair.running(scenario, machine, (settings.key, access.key), holding, holding.survey)
+            pair.running(scenario, machine, (settings.key, access.key), holding)
             if paired
             else [
                 Service(
@@ -114,6 +113,18 @@ def desired(scenario: Scenario, machine: Machine) -> list[Resource]:
         *pooler.desired(scenario, machine),
         *way.addressed(scenario, machine),
     ]
+
+
+def settled(scenario: Scenario, machine: Machine) -> list[Resource]:
+    """Say that PostgreSQL of a pair was restarted for its settings; one alone does so at once."""
+    if not scenario.paired("database"):
+        return []
+    return [pair.settled(scenario, machine, _holding(scenario, _settings(scenario, machine)))]
+
+
+def _holding(scenario: Scenario, settings: File) -> Settings:
+    values = wanted(settings.content)
+    return Settings(settings.path, values, _inventory(scenario), library(scenario))
 
 
 def prepared(scenario: Scenario, machine: Machine) -> list[Resource]:
