@@ -19,9 +19,10 @@ LOCALE = "unset LANGUAGE; export LC_ALL=C.UTF-8"
 # itself the redirections of what it starts.
 _AS_ROOT = 'sh -c "exec </proc/$$/fd/3; $(printf %b "$0")" sh "${SSH_CONNECTION-}"'
 _WITHOUT_PASSWORD = f"sudo -n {_AS_ROOT} </dev/null"
-# The password is the first line of the input; printf is part of the shell, and no process.
+# The password is the first line of the input; printf is part of the shell, and no process. It is
+# read before sudo starts: where that asks for none, root's shell reads on at once.
 _LINE = "IFS= read -r line"
-_WITH_PASSWORD = f'{{ {_LINE}; printf "%s\\n" "$line"; }} | sudo -S -p "" {_AS_ROOT}'
+_WITH_PASSWORD = f'{_LINE}; printf "%s\\n" "$line" | sudo -S -p "" {_AS_ROOT}'
 
 
 def as_root(command: str, password: bool = False) -> str:

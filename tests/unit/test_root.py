@@ -1,8 +1,10 @@
 """The line that login shells get, and the sentences when it does not make us root."""
 
+import subprocess
+
 import pytest
 
-from fabfile.engine.root import SHELL, as_root, why_not_root
+from fabfile.engine.root import READY, SHELL, as_root, why_not_root
 
 
 @pytest.mark.parametrize("password", [False, True])
@@ -35,3 +37,24 @@ def test_a_wrong_password_is_told_as_one():
         "sudo does not let ana in with the password that was given "
         "(sudo: 1 incorrect password attempt)"
     )
+
+
+def test_a_sudo_that_asks_for_nothing_leaves_the_password_to_nobody(tmp_path):
+    for name, text in {
+        "sudo": 'while [ "$1" != sh ]; do shift; done; exec "$@"',
+        "id": "echo 1000",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    line = as_root("sh", password=True)
+    # Root's shell may be faster than who reads the password, or slower.
+    for _ in range(20):
+        process = subprocess.Popen(
+            ["sh", "-c", line],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        )
+        output, _ = process.communicate("a-password\necho what follows\n", timeout=30)
+        assert output.splitlines() == [SHELL, READY, "what follows"]
